@@ -1,0 +1,85 @@
+# Every command a person needs; `make help` lists them. Each sets up what it needs, so none has to be run before another.
+
+AIRFLOW ?= 2.10.3
+PYTHON  := build/venv/bin/python
+SET_UP  := python3 tests/tools/set_up_machine.py --airflow $(AIRFLOW)
+
+export TF_IN_AUTOMATION := 1
+export CHECKPOINT_DISABLE := 1
+export PYTHONDONTWRITEBYTECODE := 1
+
+# Every folder that holds *.tftest.hcl files, told by its module's folder.
+TERRAFORM_MODULES := $(sort $(patsubst %/versions.tf,%,$(wildcard modules/*/versions.tf)))
+
+# Tests take the provider from where set-up found it; plans of accounts keep the user's own settings of Terraform.
+rehearse test test-integration test-plan lint: export TF_CLI_CONFIG_FILE := $(CURDIR)/build/terraform.rc
+
+.DEFAULT_GOAL := help
+.PHONY: help rehearse test test-unit test-integration test-plan lint format local package package-check plan apply clean
+
+help: ## list these commands
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+set-up-%:
+	@$(SET_UP) $*
+
+rehearse: set-up-system set-up-terraform set-up-tools set-up-airflow ## lose a Region on the local stand-in and compare every row (DAGS=path adds your own DAGs)
+	@$(PYTHON) -m tests.rehearsal --airflow $(AIRFLOW) $(if $(DAGS),--dags $(DAGS))
+
+test: lint test-plan set-up-airflow ## everything: lint, plans, unit, integration, one rehearsal
+	$(PYTHON) -m pytest
+
+test-unit: set-up-tools ## the inner loop: no server, no network
+	$(PYTHON) -m pytest -q -n 2 tests/unit
+
+test-integration: set-up-system set-up-terraform set-up-tools set-up-airflow ## real PostgreSQL, real Airflow, real Terraform on the stand-in
+	$(PYTHON) -m pytest tests/integration
+
+test-plan: set-up-terraform set-up-tools ## terraform validate and terraform test of the module and each submodule
+	@$(PYTHON) -m tests.tools.terraform_checks . $(TERRAFORM_MODULES)
+
+lint: set-up-system set-up-terraform set-up-tools set-up-asl-validator package-check ## formats, types, state machines
+	terraform fmt -check -recursive -diff
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m mypy functions/mwaa_continuity
+	$(PYTHON) -m mypy dags/continuity
+	$(PYTHON) -m tests.tools.validate_state_machines
+
+format: set-up-tools ## rewrite HCL and Python into shape
+	terraform fmt -recursive
+	$(PYTHON) -m ruff format .
+	$(PYTHON) -m ruff check --fix .
+
+local: set-up-system set-up-tools set-up-airflow ## run your DAGs on a local MWAA (DAGS=path AIRFLOW=version)
+	@$(PYTHON) -m tests.local_aws.local --airflow $(AIRFLOW) $(if $(DAGS),--dags $(DAGS))
+
+package: set-up-tools ## build functions/package.zip
+	@$(PYTHON) -m tests.tools.package_functions build
+
+package-check: set-up-tools ## the committed package is what the sources give
+	@$(PYTHON) -m tests.tools.package_functions check
+
+ACCOUNT ?=
+ROLE    ?=
+ROOT     = accounts/$(ACCOUNT)
+PEER     = $(wildcard $(ROOT)/peer.tfvars.json)
+
+.PHONY: account-chosen lock
+account-chosen:
+	@test -d "$(ROOT)" && test -n "$(ACCOUNT)" || { echo "ACCOUNT is '$(ACCOUNT)'; accepted: $(notdir $(patsubst %/main.tf,%,$(wildcard accounts/*/main.tf)))"; exit 2; }
+	@test -f "$(ROOT)/$(ROLE).tfvars" && test -n "$(ROLE)" || { echo "ROLE is '$(ROLE)'; accepted: $(patsubst %.tfvars,%,$(notdir $(wildcard $(ROOT)/*.tfvars)))"; exit 2; }
+
+plan: account-chosen ## plan one account's Region (ACCOUNT=sandbox ROLE=primary); saves the plan for `make apply`
+	terraform -chdir=$(ROOT) init -reconfigure -backend-config=$(ROLE).s3.tfbackend
+	terraform -chdir=$(ROOT) plan -var-file=$(ROLE).tfvars $(if $(and $(PEER),$(filter primary,$(ROLE))),-var-file=peer.tfvars.json) -out=$(ROLE).tfplan
+
+apply: account-chosen ## apply the saved plan
+	terraform -chdir=$(ROOT) apply $(ROLE).tfplan
+
+lock: set-up-tools ## compile the hash-locked requirements again (pins stay unless UPGRADE=package)
+	for list in requirements/*.in; do build/boot/bin/uv pip compile --quiet --generate-hashes --no-header \
+	  --python-version 3.11 $(if $(UPGRADE),--upgrade-package $(UPGRADE)) $$list -o $${list%.in}.txt || exit 1; done
+
+clean: ## remove everything that commands made
+	rm -rf build

@@ -1,0 +1,194 @@
+"""Carry rows from a temporary table into the real one: ids shifted, references following, named things merged."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from psycopg2 import sql
+
+from continuity.catalog import Catalog, Table
+from continuity.errors import RestoreRefused
+from continuity.manifest import TableEntry
+from continuity.policy import CASELESS, Plan, references
+from continuity.staging import naming_table, stage_of
+
+
+@dataclass
+class Carrier:
+    """Knows how ids of the source become ids of the target.
+
+    offsets: added to the ids of a table; maps: ids of a table that became others than that, because the target had the
+    row; same_schema: whether source and target have the same Airflow schema.
+    """
+
+    cursor: Any
+    catalog: Catalog
+    plan: Plan
+    offsets: dict[str, int]
+    maps: dict[str, dict[str, int]] = field(default_factory=dict)
+    same_schema: bool = True
+
+    def carry(self, entry: TableEntry) -> int:
+        """Insert (or merge) the staged rows of a table; returns how many rows were staged."""
+        table, rule = self.catalog[entry.name], self.plan.rules[entry.name]
+        with naming_table(entry.name, sealed=entry.verdict == "sealed"):
+            if rule.key:
+                if table.sequence:
+                    self._find_matches(table)
+                self._update(table, entry)
+            inserted = self._insert(table, entry)
+            if rule.owner and self.same_schema:
+                self._delete_others(table, entry, rule.owner)
+        return inserted
+
+    def translated(self, table: Table, column: str) -> sql.Composable:
+        """Expression: the target's value of a staged column."""
+        value = sql.SQL("s.{}").format(sql.Identifier(column))
+        target = references(table, self.plan.rules[table.name]).get(column)
+        if column == "id" and table.sequence:
+            target = table.name
+        if target is None:
+            return value
+        if target not in self.offsets:
+            # What it points to was not carried. An id of its own kind (no sequence) stays as it is.
+            parent = self.catalog.get(target)
+            return value if parent and not parent.sequence else sql.SQL("NULL::integer")
+        shifted = sql.SQL("{} + {}").format(value, sql.Literal(self.offsets[target]))
+        if not self.maps.get(target):
+            return shifted
+        known = sql.Literal(json.dumps(self.maps[target]))
+        return sql.SQL("COALESCE(({}::jsonb ->> {}::text)::bigint, {})").format(known, value, shifted)
+
+    def ready(self, entry: TableEntry) -> sql.Composed:
+        """`SELECT` of the staged rows as the target will have them."""
+        table = self.catalog[entry.name]
+        columns = [
+            sql.SQL("{} AS {}").format(self.translated(table, column.name), sql.Identifier(column.name))
+            for column in entry.columns
+        ]
+        return sql.SQL("SELECT {} FROM {} s").format(sql.SQL(", ").join(columns), stage_of(entry.name))
+
+    def _find_matches(self, table: Table) -> None:
+        """Learn which staged rows the target has already, under which id."""
+        same = sql.SQL(" AND ").join(
+            equal(column, sql.SQL("t.{}").format(sql.Identifier(column)), self.translated(table, column))
+            for column in self.plan.rules[table.name].key
+        )
+        self.cursor.execute(
+            sql.SQL("SELECT s.id, (SELECT max(t.id) FROM {} t WHERE {}) FROM {} s").format(
+                sql.Identifier(table.name), same, stage_of(table.name)
+            )
+        )
+        offset = self.offsets[table.name]
+        self.maps[table.name] = {
+            str(old): new for old, new in self.cursor.fetchall() if new is not None and new != old + offset
+        }
+
+    def _update(self, table: Table, entry: TableEntry) -> None:
+        """Let the snapshot's values win where the target has the row; rows that are equal already stay unlocked."""
+        rule = self.plan.rules[table.name]
+        columns = [
+            column.name
+            for column in entry.columns
+            if column.name not in ("id", *rule.key) and (rule.overwrite is None or column.name in rule.overwrite)
+        ]
+        if not columns:
+            return
+        names = [sql.Identifier(name) for name in columns]
+        self.cursor.execute(
+            sql.SQL("UPDATE {} t SET {} FROM ({}) r WHERE {} AND ({}) IS DISTINCT FROM ({})").format(
+                sql.Identifier(table.name),
+                sql.SQL(", ").join(sql.SQL("{0} = r.{0}").format(name) for name in names),
+                self.ready(entry),
+                self._same_key(entry.name),
+                # As text: json has no equality.
+                sql.SQL(", ").join(sql.SQL("t.{}::text").format(name) for name in names),
+                sql.SQL(", ").join(sql.SQL("r.{}::text").format(name) for name in names),
+            )
+        )
+
+    def _insert(self, table: Table, entry: TableEntry) -> int:
+        rule = self.plan.rules[table.name]
+        columns = sql.SQL(", ").join(sql.Identifier(column.name) for column in entry.columns)
+        statement = sql.SQL("INSERT INTO {} ({}) SELECT {} FROM ({}) r").format(
+            sql.Identifier(table.name), columns, columns, self.ready(entry)
+        )
+        if rule.key:
+            known = sql.SQL("SELECT 1 FROM {} t WHERE {}").format(
+                sql.Identifier(table.name), self._same_key(entry.name)
+            )
+            statement += sql.SQL(" WHERE NOT EXISTS ({})").format(known)
+        self.cursor.execute(statement)
+        return int(self.cursor.rowcount)
+
+    def _delete_others(self, table: Table, entry: TableEntry, owner: str) -> None:
+        """Delete what restored owners have beyond the snapshot: what the source took away stays taken away."""
+        parent = references(table, self.plan.rules[table.name])[owner]
+        self.cursor.execute(
+            sql.SQL(
+                "DELETE FROM {} t WHERE {} IN (SELECT p.id FROM ({}) p) AND NOT EXISTS (SELECT 1 FROM ({}) r WHERE {})"
+            ).format(
+                sql.Identifier(table.name),
+                sql.SQL("t.{}").format(sql.Identifier(owner)),
+                sql.SQL("SELECT {} AS id FROM {} s").format(
+                    self.translated(self.catalog[parent], "id"), stage_of(parent)
+                ),
+                self.ready(entry),
+                self._same_key(entry.name),
+            )
+        )
+
+    def _same_key(self, name: str) -> sql.Composed:
+        return sql.SQL(" AND ").join(
+            equal(
+                column, sql.SQL("t.{}").format(sql.Identifier(column)), sql.SQL("r.{}").format(sql.Identifier(column))
+            )
+            for column in self.plan.rules[name].key
+        )
+
+
+def equal(column: str, one: sql.Composable, other: sql.Composable) -> sql.Composed:
+    """Condition: two values of a key column mean the same."""
+    if column in CASELESS:
+        return sql.SQL("lower({}) = lower({})").format(one, other)
+    return sql.SQL("{} = {}").format(one, other)
+
+
+def reserve_ids(connection: Any, catalog: Catalog, highest: Mapping[str, int]) -> dict[str, int]:
+    """Move the target's sequences past all ids a snapshot will bring; returns what to add to the ids of each table.
+
+    `highest` is the highest id the snapshot knows per table. Committed at once and before the rows come, so that what a
+    live scheduler inserts meanwhile never meets them; ids that are reserved and not used are gaps, as a rolled back
+    insert leaves them.
+    """
+    offsets = {}
+    with connection, connection.cursor() as cursor:
+        for name, top in highest.items():
+            offsets[name] = _reserve(cursor, catalog[name], top)
+    return offsets
+
+
+#: Ids that sessions may draw between our look at a sequence and our moving it.
+MARGIN = 1000
+LARGEST_ID = {"smallint": 2**15 - 1, "integer": 2**31 - 1}
+
+
+def _reserve(cursor: Any, table: Table, top: int) -> int:
+    if top == 0:
+        return 0
+    cursor.execute(sql.SQL("SELECT max(id) FROM {}").format(sql.Identifier(table.name)))
+    present = cursor.fetchone()[0]
+    sequence = sql.Literal(table.sequence)
+    if present is None:
+        cursor.execute(sql.SQL("SELECT setval({0}, GREATEST({1}, nextval({0})))").format(sequence, sql.Literal(top)))
+        return 0
+    kind = next(column.type for column in table.columns if column.name == "id")
+    cursor.execute(sql.SQL("SELECT nextval({})").format(sequence))
+    offset = max(int(cursor.fetchone()[0]), int(present)) + MARGIN
+    if offset + top + MARGIN > LARGEST_ID.get(kind, 2**63 - 1):
+        raise RestoreRefused(f"table {table.name}: ids up to {top} do not fit above those that are there ({present})")
+    cursor.execute(sql.SQL("SELECT setval({}, {})").format(sequence, sql.Literal(offset + top)))
+    return offset

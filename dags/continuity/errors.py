@@ -1,0 +1,57 @@
+"""What the engine raises on purpose. No message ever holds a secret value."""
+
+from __future__ import annotations
+
+BAD_INPUT = "Continuity.BadInput"
+SNAPSHOT_FAILED = "Continuity.SnapshotFailed"
+RESTORE_FAILED = "Continuity.RestoreFailed"
+GO_LIVE_FAILED = "Continuity.GoLiveFailed"
+
+
+class ContinuityError(Exception):
+    """Something the engine refuses to do, or could not do; the message says what and where."""
+
+
+class BadInput(ContinuityError):
+    """A field of a run configuration or of the settings, or an attribute of the lease item, is missing or wrong."""
+
+    def __init__(self, field: str, wrong: str, accepted: str) -> None:
+        super().__init__(f"{field}: {wrong}; accepted: {accepted}")
+        self.field = field
+
+
+class SnapshotDamaged(ContinuityError):
+    """An object of a snapshot is missing, altered or truncated."""
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(f"snapshot object {name}: {why}")
+        self.name = name
+
+
+class AccessRefused(ContinuityError):
+    """S3 refuses to show an object: whether it is there cannot be told, so nothing may go by its absence."""
+
+    def __init__(self, where: str, code: str) -> None:
+        super().__init__(
+            f"{where} cannot be read ({code}): the execution role needs s3:GetObject on it, s3:ListBucket on its "
+            "bucket and kms:Decrypt under its key"
+        )
+
+
+class NobodyWaits(ContinuityError):
+    """The state machine that asked for this has given it up; whoever asked after it gets the answer."""
+
+
+class UnreadableSecret(ContinuityError):
+    """A value cannot be decrypted with the environment's Fernet keys."""
+
+
+class RestoreRefused(ContinuityError):
+    """Restoring would lose or overwrite something; nothing was changed."""
+
+
+class LeaseUnreadable(ContinuityError):
+    """The lease table does not answer: what was so far goes on."""
+
+    def __init__(self, table: str, region: str, why: str) -> None:
+        super().__init__(f"the lease cannot be read from table {table} in {region}: {why}; nothing was changed")

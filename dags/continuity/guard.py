@@ -1,0 +1,138 @@
+"""The guard: once another Region holds the lease, no DAG of this Region starts anything new.
+
+A Region that comes back, or was never gone, would otherwise run what the other Region runs already.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any, TypeGuard
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from continuity import variables
+from continuity.errors import BadInput, ContinuityError, LeaseUnreadable
+from continuity.ledger import take_turn
+from continuity.policy import OWN_PREFIX
+from continuity.settings import REGION, Settings
+
+log = logging.getLogger(__name__)
+
+DAG_ID = "continuity_guard"
+VARIABLE = "continuity_guard"
+KEY = {"pk": {"S": "lease"}, "sk": {"S": "lease"}}
+
+#: One guard at a time, also before there is a record to lock. The number is arbitrary and ours.
+LOCK = 7_011_226_492
+#: The next minute tries again; a task blocked in the database would not hear of its own time-out.
+LIMITS = {"lock_timeout": "15s", "statement_timeout": "30s"}
+
+
+@dataclass(frozen=True)
+class Lease:
+    """What the guard needs of the lease item: the Region that is active, and the fencing token."""
+
+    holder: str
+    token: int
+
+
+@dataclass(frozen=True)
+class Record:
+    """What the guard did: for whom (Region and fencing token), since when (ISO 8601), and the DAGs it paused."""
+
+    holder: str
+    token: int
+    fenced_at: str
+    paused: list[str]
+
+
+def lease_of(item: Mapping[str, Any]) -> Lease:
+    """The lease from its item in DynamoDB's notation. Raises BadInput naming the attribute."""
+    holder, token = _attribute(item, "holder", "S"), _attribute(item, "token", "N")
+    if not REGION.fullmatch(holder):
+        raise BadInput("lease.holder", f"{holder!r} is no Region", "a Region, as in us-east-1")
+    if not token.isdecimal():
+        raise BadInput("lease.token", f"{token!r} is no fencing token", "a whole number from 0")
+    return Lease(holder, int(token))
+
+
+def read_lease(dynamodb: Any, settings: Settings) -> Lease | None:
+    """The lease as this Region's table holds it now, None where nobody ever wrote it.
+
+    Raises LeaseUnreadable, or BadInput naming a malformed attribute.
+    """
+    try:
+        item = dynamodb.get_item(TableName=settings.lease_table, Key=KEY, ConsistentRead=True).get("Item")
+    except (BotoCoreError, ClientError) as error:
+        raise LeaseUnreadable(settings.lease_table, settings.region, str(error)) from error
+    return lease_of(item) if item else None
+
+
+def held_elsewhere(lease: Lease | None, settings: Settings) -> TypeGuard[Lease]:
+    """Whether another Region is active. Without an item no failover ever happened."""
+    return lease is not None and lease.holder != settings.region
+
+
+def refuse_if_held_elsewhere(lease: Lease | None, settings: Settings) -> None:
+    """Raises ContinuityError. For what must not be done in a Region that is fenced, or about to be."""
+    if held_elsewhere(lease, settings):
+        raise ContinuityError(
+            f"{lease.holder} holds the lease (token {lease.token}), not {settings.region}: a snapshot of this Region "
+            "would carry flags that the guard set and work that is replayed elsewhere"
+        )
+
+
+def fence(connection: Any, lease: Lease, now: datetime | None = None) -> list[str]:
+    """Pause every DAG but the metadata DAGs, and record which, in one transaction; returns those paused by this call.
+
+    Task instances that were queued or run already go on.
+    """
+    with connection, connection.cursor() as cursor:
+        for name, limit in LIMITS.items():
+            cursor.execute("SELECT set_config(%s, %s, true)", (name, limit))
+        take_turn(cursor, LOCK)
+        earlier = _record(cursor)
+        # In one order, as rows are locked: the scheduler and the parser write here too.
+        cursor.execute(
+            """UPDATE dag SET is_paused = true WHERE dag_id IN (
+                SELECT dag_id FROM dag WHERE NOT is_paused AND NOT starts_with(dag_id, %s) ORDER BY dag_id FOR UPDATE
+            ) RETURNING dag_id""",
+            (OWN_PREFIX,),
+        )
+        paused = sorted(row[0] for row in cursor.fetchall())
+        record = merged(earlier, lease, paused, now or datetime.now(UTC))
+        if record != earlier:
+            description = "DAGs that were paused because another Region holds the lease; do not change it"
+            variables.write(cursor, VARIABLE, asdict(record), description)
+    log.warning("%s holds the lease (token %d); paused by this run: %s", lease.holder, lease.token, paused)
+    return paused
+
+
+def merged(earlier: Record | None, lease: Lease, paused: list[str], now: datetime) -> Record:
+    """The record after these DAGs were paused: under the same token what was paused before stays in it."""
+    if earlier is None or earlier.token != lease.token:
+        return Record(lease.holder, lease.token, now.isoformat(), paused)
+    return Record(lease.holder, lease.token, earlier.fenced_at, sorted({*earlier.paused, *paused}))
+
+
+def _record(cursor: Any) -> Record | None:
+    """The earlier record. One that somebody made unreadable must not keep this Region running: it is replaced."""
+    try:
+        document = variables.read(cursor, VARIABLE, lock=True)
+        return Record(**document) if document else None
+    except (ValueError, TypeError):
+        log.exception("variable %s is no record of the guard; it is replaced", VARIABLE)
+        return None
+
+
+def _attribute(item: Mapping[str, Any], name: str, kind: str) -> str:
+    accepted = {"S": "a text", "N": "a number"}[kind]
+    value = item.get(name)
+    if value is None:
+        raise BadInput(f"lease.{name}", "missing", accepted)
+    if kind not in value:
+        raise BadInput(f"lease.{name}", f"it is of type {', '.join(value)}", f"{accepted} (type {kind})")
+    return str(value[kind])

@@ -1,0 +1,183 @@
+"""Go live: when the DAGs are parsed, wake the deferred task instances, move what is timed past the outage, and unpause
+what was unpaused at the cut."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from psycopg2 import sql
+
+from continuity import ledger as ledgers
+from continuity import policy
+from continuity.carry import Carrier
+from continuity.catalog import Catalog, read_catalog
+from continuity.errors import ContinuityError
+from continuity.ledger import Ledger
+from continuity.manifest import TableEntry
+from continuity.restore import AT_GO_LIVE, Snapshot, Target, transaction
+from continuity.selection import run_date
+from continuity.settings import Settings
+from continuity.staging import Stager, stage_of
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 5.0
+#: What the scheduler measures against the clock: the state in which it does, the column, and what identifies a row. A
+#: run past its `dagrun_timeout` and a deferred task instance past its `trigger_timeout` are failed.
+TIMED = {
+    "dag_run": ("running", "start_date", ("dag_id", "run_id")),
+    "task_instance": ("deferred", "trigger_timeout", ("dag_id", "run_id", "task_id", "map_index")),
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """unpaused: how many DAGs this environment runs again; missing_dags: those not parsed before the deadline."""
+
+    unpaused: int
+    missing_dags: list[str]
+
+
+def go_live(
+    target: Target, snapshot: Snapshot, settings: Settings, deadline_seconds: float, poll_seconds: float = POLL_SECONDS
+) -> Outcome:
+    """Wait for the DAGs, then go live in one transaction. Those that are missing at the deadline stay paused and are
+    named.
+
+    Done again it only takes up DAGs that were missing before. Raises ContinuityError where the state was not restored.
+    """
+    manifest = snapshot.manifest
+    with transaction(target.connection) as cursor:
+        catalog = read_catalog(cursor)
+        ledger = _ledger(cursor, manifest.snapshot_id)
+    awaited = set(ledger.missing_dags) if ledger.live else set(manifest.paused) - set(ledger.inactive)
+    ready = wait_until_parsed(
+        target.connection,
+        catalog,
+        awaited,
+        since=ledger.state_at,
+        deadline_seconds=deadline_seconds,
+        poll_seconds=poll_seconds,
+    )
+    with transaction(target.connection) as cursor:
+        ledgers.take_turn(cursor, ledgers.STATE_LOCK)
+        ledger = _ledger(cursor, manifest.snapshot_id)
+        if ledger.live:  # perhaps since we began to wait: what is live already is no business of ours
+            awaited = set(ledger.missing_dags)
+        missing = sorted(awaited - ready)
+        to_set = awaited & ready if ledger.live else set(manifest.paused) - set(missing)
+        if not ledger.live:
+            _take_up(cursor, catalog, snapshot, settings, target=target, ledger=ledger)
+        unpaused = _set_paused(cursor, {dag_id: manifest.paused[dag_id] for dag_id in to_set})
+        ledger.unpaused = unpaused + (ledger.unpaused if ledger.live else 0)
+        ledger.live = True
+        ledger.missing_dags = missing
+        ledgers.write(cursor, ledger)
+    log.info("live with snapshot %s: %d DAGs unpaused, missing: %s", manifest.snapshot_id, ledger.unpaused, missing)
+    return Outcome(ledger.unpaused, missing)
+
+
+def wait_until_parsed(
+    connection: Any, catalog: Catalog, awaited: set[str], *, since: str, deadline_seconds: float, poll_seconds: float
+) -> set[str]:
+    """Those of the awaited DAGs that are parsed by the deadline; returns as soon as all are."""
+    deadline = time.monotonic() + deadline_seconds
+    while True:
+        with transaction(connection) as cursor:
+            ready = parsed_dags(cursor, catalog, awaited, since)
+        left = deadline - time.monotonic()
+        if ready == awaited or left <= 0:
+            return ready
+        log.info("%d of %d DAGs are parsed; %.0f s left", len(ready), len(awaited), left)
+        time.sleep(min(poll_seconds, max(left, 0.0)))
+
+
+def parsed_dags(cursor: Any, catalog: Catalog, awaited: Iterable[str], since: str) -> set[str]:
+    """DAGs parsed and serialized after their runs were restored, whose next run comes after their latest one.
+
+    The last condition tells a DAG that was parsed while its runs were missing: unpaused, it would run old intervals
+    again. It says nothing of a DAG that has as many runs as it may have: Airflow makes its next run known when one of
+    them ends.
+    """
+    active = "d.is_active" if catalog["dag"].has("is_active") else "NOT d.is_stale"
+    statement = sql.SQL(
+        """SELECT d.dag_id FROM dag d WHERE d.dag_id = ANY (%(awaited)s) AND {active} AND d.last_parsed_time > %(since)s
+        AND EXISTS (SELECT 1 FROM serialized_dag s WHERE s.dag_id = d.dag_id)
+        AND (d.next_dagrun IS NULL OR d.next_dagrun_create_after IS NULL
+             OR NOT EXISTS (SELECT 1 FROM dag_run r WHERE r.dag_id = d.dag_id
+                            AND r.run_type IN ('scheduled', 'backfill') AND r.{date} >= d.next_dagrun))"""
+    ).format(active=sql.SQL(active), date=sql.Identifier(run_date(catalog)))
+    cursor.execute(statement, {"awaited": list(awaited), "since": datetime.fromisoformat(since).astimezone(UTC)})
+    return {row[0] for row in cursor.fetchall()}
+
+
+def _ledger(cursor: Any, snapshot_id: str) -> Ledger:
+    ledger = ledgers.read_for(cursor, snapshot_id, lock=True)
+    if not ledger:
+        raise ContinuityError(f"the state of snapshot {snapshot_id} has not been restored here; going live comes after")
+    return ledger
+
+
+def _take_up(
+    cursor: Any, catalog: Catalog, snapshot: Snapshot, settings: Settings, *, target: Target, ledger: Ledger
+) -> None:
+    """Bring back what waited for going live: the triggers, and as much time as everything timed had left at the cut."""
+    manifest = snapshot.manifest
+    plan = policy.make_plan(catalog, settings.tables)
+    stager = Stager(cursor, snapshot.store, manifest.snapshot_id, snapshot.data_key, target.fernet)
+    staged = {}
+    for name in (*TIMED, AT_GO_LIVE):
+        entry = manifest.table(name)
+        stored = entry.in_phase("state") if entry and plan.rules[name].verdict != "skip" else None
+        if entry and stored:
+            stager.load(entry, stored)
+            staged[name] = entry
+    for name in TIMED.keys() & staged.keys():
+        _move_clocks(cursor, name, datetime.fromisoformat(manifest.cut_at))
+    if AT_GO_LIVE in staged and "task_instance" in staged:
+        _wake_deferred(Carrier(cursor, catalog, plan, ledger.offsets, ledger.maps), staged[AT_GO_LIVE], ledger)
+
+
+def _wake_deferred(carrier: Carrier, triggers: TableEntry, ledger: Ledger) -> None:
+    """Insert the staged triggers and link the task instances that still wait for them."""
+    carrier.carry(triggers)
+    carrier.cursor.execute(
+        sql.SQL(
+            """UPDATE task_instance t SET trigger_id = s.trigger_id + %s FROM {} s
+            WHERE (t.dag_id, t.task_id, t.run_id, t.map_index) = (s.dag_id, s.task_id, s.run_id, s.map_index)
+            AND t.state = 'deferred' AND t.trigger_id IS NULL AND s.state = 'deferred' AND s.trigger_id IS NOT NULL"""
+        ).format(stage_of("task_instance")),
+        (ledger.offsets.get(AT_GO_LIVE, 0),),
+    )
+    ledger.done.append(triggers.objects[0].name)
+
+
+def _move_clocks(cursor: Any, table: str, cut_at: datetime) -> None:
+    """Leave what is timed as much time as it had at the cut: the outage is not its own."""
+    state, column, keys = TIMED[table]
+    cursor.execute(
+        sql.SQL(
+            """UPDATE {table} t SET {column} = s.{column} + (now() - %(cut_at)s) FROM {stage} s
+            WHERE ({mine}) = ({staged}) AND t.state = %(state)s AND s.state = %(state)s AND s.{column} IS NOT NULL"""
+        ).format(
+            table=sql.Identifier(table),
+            column=sql.Identifier(column),
+            stage=stage_of(table),
+            mine=sql.SQL(", ").join(sql.Identifier("t", key) for key in keys),
+            staged=sql.SQL(", ").join(sql.Identifier("s", key) for key in keys),
+        ),
+        {"cut_at": cut_at, "state": state},
+    )
+
+
+def _set_paused(cursor: Any, flags: dict[str, bool]) -> int:
+    """Set the flags of these DAGs; returns how many are unpaused."""
+    for paused in (False, True):
+        dag_ids = [dag_id for dag_id, flag in flags.items() if flag is paused]
+        cursor.execute("UPDATE dag SET is_paused = %s WHERE dag_id = ANY (%s)", (paused, dag_ids))
+    return sum(not paused for paused in flags.values())

@@ -1,0 +1,108 @@
+"""The manifest: last object of a snapshot. No manifest, no snapshot."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from continuity.errors import SnapshotDamaged
+
+NAME = "manifest.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class ObjectEntry:
+    """One object of a table: rows, size in bytes and SHA-256 (hex) of what is stored."""
+
+    name: str
+    phase: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class ColumnEntry:
+    name: str
+    type: str
+
+
+@dataclass(frozen=True)
+class TableEntry:
+    """A carried table; `max_id` is the highest id it ever gave away, None for a table without such ids."""
+
+    name: str
+    verdict: str
+    columns: tuple[ColumnEntry, ...]
+    rows: int
+    max_id: int | None
+    objects: tuple[ObjectEntry, ...]
+
+    def in_phase(self, phase: str) -> ObjectEntry | None:
+        return next((entry for entry in self.objects if entry.phase == phase), None)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """See docs/architecture.md, "manifest.json (format 1)"."""
+
+    snapshot_id: str
+    environment: str
+    region: str
+    airflow_version: str
+    alembic_heads: Mapping[str, list[str]]
+    postgres_version: str
+    cut_at: str
+    started_at: str
+    completed_at: str
+    exported_snapshot: str | None
+    encryption: Mapping[str, Any]
+    paused: Mapping[str, bool]
+    in_flight: list[list[Any]]
+    tables: tuple[TableEntry, ...]
+    skipped: list[dict[str, str]]
+    unknown_tables: list[str]
+    spec: Mapping[str, Any] | None
+    mode: str = "full"
+
+    @property
+    def rows(self) -> int:
+        return sum(table.rows for table in self.tables)
+
+    @property
+    def stored_bytes(self) -> int:
+        return sum(entry.bytes for table in self.tables for entry in table.objects)
+
+    def table(self, name: str) -> TableEntry | None:
+        return next((table for table in self.tables if table.name == name), None)
+
+    def to_json(self) -> bytes:
+        return json.dumps({"format": FORMAT, **dataclasses.asdict(self)}, indent=1).encode()
+
+    @classmethod
+    def from_document(cls, document: Any) -> Manifest:
+        """Raises SnapshotDamaged naming what is wrong with it."""
+        if not isinstance(document, dict) or document.get("format") != FORMAT:
+            found = document.get("format") if isinstance(document, dict) else type(document).__name__
+            raise SnapshotDamaged(NAME, f"format {found!r} is not known here; accepted: {FORMAT}")
+        fields = {field.name for field in dataclasses.fields(cls)}
+        try:
+            values = {name: document[name] for name in fields - {"tables"}}
+            return cls(**values, tables=tuple(_table(entry) for entry in document["tables"]))
+        except (KeyError, TypeError) as error:
+            raise SnapshotDamaged(NAME, f"it lacks or garbles {error}") from None
+
+
+def _table(entry: Mapping[str, Any]) -> TableEntry:
+    return TableEntry(
+        name=entry["name"],
+        verdict=entry["verdict"],
+        columns=tuple(ColumnEntry(column["name"], column["type"]) for column in entry["columns"]),
+        rows=entry["rows"],
+        max_id=entry["max_id"],
+        objects=tuple(ObjectEntry(**stored) for stored in entry["objects"]),
+    )

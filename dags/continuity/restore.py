@@ -1,0 +1,226 @@
+"""Restore a snapshot beside a live scheduler: state in one transaction, history object by object.
+
+Nothing here truncates, drops an index or locks a table. A restore that fails or is killed leaves the rows as they were.
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from psycopg2 import extensions, sql
+
+from continuity import ledger as ledgers
+from continuity import manifest as manifests
+from continuity import policy, prepare, secrets
+from continuity.carry import Carrier, reserve_ids
+from continuity.catalog import Catalog, alembic_heads, insert_order, read_catalog
+from continuity.errors import ContinuityError, RestoreRefused
+from continuity.ledger import Ledger
+from continuity.manifest import Manifest, ObjectEntry, TableEntry
+from continuity.schema import fitting, losses
+from continuity.settings import InFlight, Settings
+from continuity.snapshot import PLAIN_FORMATS
+from continuity.staging import Stager
+from continuity.storage import SnapshotStore
+
+log = logging.getLogger(__name__)
+
+LIMITS = {"statement_timeout": "2h", "lock_timeout": "5min", "idle_in_transaction_session_timeout": "10min"}
+#: Inserted when the environment goes live: triggerers run whatever is paused.
+AT_GO_LIVE = "trigger"
+
+
+@dataclass(frozen=True)
+class Target:
+    """The environment a snapshot is restored into: a psycopg2 connection of our own and its secrets' keys."""
+
+    connection: Any
+    fernet: secrets.FernetKeys
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A snapshot to restore: where it lies, what its manifest says, and its data key."""
+
+    store: SnapshotStore
+    manifest: Manifest
+    data_key: secrets.DataKey
+
+
+def open_snapshot(store: SnapshotStore, kms: Any, settings: Settings, snapshot_id: str) -> Snapshot:
+    """Read the manifest and open the data key. Raises SnapshotDamaged, or ContinuityError: not of this environment."""
+    manifest = Manifest.from_document(store.read_json(snapshot_id, manifests.NAME))
+    if (manifest.snapshot_id, manifest.environment) != (snapshot_id, settings.environment):
+        raise ContinuityError(
+            f"the manifest under {snapshot_id} is of snapshot {manifest.snapshot_id} "
+            f"of environment {manifest.environment}, not of {settings.environment}"
+        )
+    encrypted = base64.b64decode(manifest.encryption["encrypted_data_key"])
+    key = secrets.open_data_key(kms, settings.kms_key, encrypted, manifest.encryption["context"])
+    return Snapshot(store, manifest, key)
+
+
+def check_objects(snapshot: Snapshot) -> None:
+    """Raises SnapshotDamaged naming the object that is missing, altered or truncated.
+
+    State objects are read whole. History objects are checked for presence and size here, and for content when they are
+    restored: reading them now would make the time to go live grow with history.
+    """
+    for table in snapshot.manifest.tables:
+        for entry in table.objects:
+            if entry.phase == "state":
+                snapshot.store.open(snapshot.manifest.snapshot_id, entry).drain()
+            else:
+                snapshot.store.check_size(snapshot.manifest.snapshot_id, entry)
+
+
+def restore_state(target: Target, snapshot: Snapshot, settings: Settings, in_flight: InFlight) -> tuple[Ledger, bool]:
+    """Carry the state over in one transaction; returns the ledger, and whether it had been restored already.
+
+    Raises ContinuityError with the database unchanged.
+    """
+    check_objects(snapshot)
+    manifest = snapshot.manifest
+    with transaction(target.connection) as cursor:
+        done = ledgers.read_for(cursor, manifest.snapshot_id)
+        if done:
+            return done, True
+        catalog = read_catalog(cursor)
+        plan = policy.make_plan(catalog, settings.tables)
+        same_schema = alembic_heads(cursor, catalog) == dict(manifest.alembic_heads)
+    refuse_losses(manifest, catalog, plan)
+    highest = {
+        entry.name: entry.max_id or 0
+        for entry in manifest.tables
+        if fitting(entry, catalog, plan) and catalog[entry.name].sequence
+    }
+    offsets = reserve_ids(target.connection, catalog, highest)
+    with transaction(target.connection) as cursor:
+        ledgers.take_turn(cursor, ledgers.STATE_LOCK)
+        done = ledgers.read_for(cursor, manifest.snapshot_id)
+        if done:
+            return done, True
+        carrier = Carrier(cursor, catalog, plan, offsets, same_schema=same_schema)
+        stager = Stager(cursor, snapshot.store, manifest.snapshot_id, snapshot.data_key, target.fernet)
+        ledger = _carry_state(carrier, stager, manifest, settings, in_flight)
+        ledgers.write(cursor, ledger)
+    log.info("state of snapshot %s restored: %d rows", manifest.snapshot_id, ledger.rows)
+    return ledger, False
+
+
+def restore_history(target: Target, snapshot: Snapshot, settings: Settings) -> int:
+    """Carry what the ledger does not list as done, one transaction per object; returns the rows of this call."""
+    manifest = snapshot.manifest
+    with transaction(target.connection) as cursor:
+        catalog = read_catalog(cursor)
+        plan = policy.make_plan(catalog, settings.tables)
+    rows = 0
+    for entry in tables_in_order(manifest, catalog, plan):
+        stored = entry.in_phase("history")
+        if stored:
+            with transaction(target.connection) as cursor:
+                ledgers.take_turn(cursor, ledgers.HISTORY_LOCK)
+                stager = Stager(cursor, snapshot.store, manifest.snapshot_id, snapshot.data_key, target.fernet)
+                rows += _carry_history_object(stager, catalog, plan, entry, stored)
+    return rows
+
+
+def tables_in_order(manifest: Manifest, catalog: Catalog, plan: policy.Plan) -> list[TableEntry]:
+    """The tables of a snapshot that have a place here, parents first."""
+    entries = {entry.name: entry for entry in manifest.tables if fitting(entry, catalog, plan)}
+    return [entries[name] for name in insert_order(catalog, entries)]
+
+
+def refuse_losses(manifest: Manifest, catalog: Catalog, plan: policy.Plan) -> None:
+    found = losses(manifest, catalog, plan)
+    if found:
+        raise RestoreRefused("this database has another schema, and a restore would lose: " + "; ".join(found))
+
+
+@contextmanager
+def transaction(connection: Any) -> Iterator[Any]:
+    """A cursor in a transaction that commits when the block ends well."""
+    connection.rollback()
+    connection.set_session(isolation_level=extensions.ISOLATION_LEVEL_READ_COMMITTED, readonly=False, autocommit=False)
+    try:
+        with connection.cursor() as cursor:
+            for name, value in {**LIMITS, **PLAIN_FORMATS}.items():
+                cursor.execute(sql.SQL("SET LOCAL {} = {}").format(sql.Identifier(name), sql.Literal(value)))
+            yield cursor
+        connection.commit()
+    except BaseException:
+        if not connection.closed:
+            connection.rollback()
+        raise
+
+
+def _carry_state(
+    carrier: Carrier, stager: Stager, manifest: Manifest, settings: Settings, in_flight: InFlight
+) -> Ledger:
+    cursor = carrier.cursor
+    ledger = Ledger(
+        snapshot_id=manifest.snapshot_id,
+        environment=manifest.environment,
+        region=manifest.region,
+        state_at="",
+        unpaused=sum(not paused for paused in manifest.paused.values()),
+        offsets=carrier.offsets,
+    )
+    for entry in tables_in_order(manifest, carrier.catalog, carrier.plan):
+        stored = entry.in_phase("state")
+        if not stored or entry.name == AT_GO_LIVE:
+            continue
+        stager.load(entry, stored)
+        if entry.name == "dag":
+            ledger.inactive = prepare.inactive_dags(cursor, entry)
+        prepare.stage_state(cursor, entry, manifest, settings, in_flight)
+        prepare.refuse_collisions(cursor, entry, carrier.catalog)
+        current = prepare.current_log_template(cursor) if entry.name == "log_template" else None
+        carrier.carry(entry)
+        if current is not None:
+            prepare.keep_log_template_current(cursor, current)
+        ledger.rows += stored.rows
+        ledger.done.append(stored.name)
+    ledger.maps = {
+        name: known for name, known in carrier.maps.items() if known and name in still_needed(manifest, carrier)
+    }
+    ledger.state_at = datetime.now(UTC).isoformat()
+    return ledger
+
+
+def still_needed(manifest: Manifest, carrier: Carrier) -> set[str]:
+    """Tables that history objects point to: the ledger remembers what became of their ids."""
+    entries = [entry for entry in tables_in_order(manifest, carrier.catalog, carrier.plan) if entry.in_phase("history")]
+    targets = [
+        policy.references(carrier.catalog[entry.name], carrier.plan.rules[entry.name]).values() for entry in entries
+    ]
+    return {name for found in targets for name in found}
+
+
+def _carry_history_object(
+    stager: Stager, catalog: Catalog, plan: policy.Plan, entry: TableEntry, stored: ObjectEntry
+) -> int:
+    """Carry one object within the caller's transaction, unless that is done; returns its rows."""
+    cursor = stager.cursor
+    ledger = ledgers.read_for(cursor, stager.snapshot_id)
+    if not ledger:
+        raise RestoreRefused(
+            f"the state of snapshot {stager.snapshot_id} has not been restored; its history comes after"
+        )
+    if stored.name in ledger.done:
+        return 0
+    stager.load(entry, stored)
+    prepare.stage_history(cursor, entry)
+    Carrier(cursor, catalog, plan, ledger.offsets, ledger.maps).carry(entry)
+    # Read again and locked, as late as possible: going live may have written it meanwhile.
+    ledger = ledgers.read_for(cursor, stager.snapshot_id, lock=True) or ledger
+    ledger.done.append(stored.name)
+    ledgers.write(cursor, ledger)
+    log.info("history object %s restored: %d rows", stored.name, stored.rows)
+    return stored.rows

@@ -1,0 +1,191 @@
+"""Settings of this Region, and the run configuration (`conf`) of the metadata DAGs: checked before anything is
+touched."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from continuity.errors import BadInput
+
+SNAPSHOT_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
+REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+=@-]{0,199}")
+REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d+")
+IN_FLIGHT = ("rerun", "fail")
+TABLE_VERDICTS = ("carry", "skip")
+DEFAULT_PARSE_DEADLINE = 900
+
+
+@dataclass(frozen=True)
+class InFlight:
+    """What becomes of task instances that were executing at the cut: `rerun` or `fail`, per DAG or by default."""
+
+    default: str = "rerun"
+    dags: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, value: Any, name: str) -> InFlight:
+        document = _mapping(value, name, '{"default": "rerun", "dags": {"<dag_id>": "fail"}}')
+        _no_other_keys(document, ("default", "dags"), name)
+        default = _choice(document.get("default", "rerun"), f"{name}.default", IN_FLIGHT)
+        dags = _mapping(document.get("dags", {}), f"{name}.dags", 'an object of DAG id to "rerun" or "fail"')
+        return cls(default, {dag: _choice(verdict, f"{name}.dags.{dag}", IN_FLIGHT) for dag, verdict in dags.items()})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What Terraform tells the metadata DAGs of one Region (`continuity/settings.<region>.json`)."""
+
+    environment: str
+    region: str
+    snapshot_bucket: str
+    kms_key: str
+    lease_table: str
+    dag_prefix: str = "dags/"
+    tables: Mapping[str, str] = field(default_factory=dict)
+    local_variables: tuple[str, ...] = ()
+    local_connections: tuple[str, ...] = ()
+    in_flight: InFlight = InFlight()
+
+    @classmethod
+    def parse(cls, value: Any) -> Settings:
+        """Raises BadInput naming the field."""
+        document = _mapping(value, "settings", "a JSON object")
+        required = ("environment", "region", "snapshot_bucket", "kms_key", "lease_table")
+        optional = ("dag_prefix", "tables", "local_variables", "local_connections", "in_flight")
+        _no_other_keys(document, required + optional, "settings")
+        texts = {name: _text(document.get(name), f"settings.{name}") for name in required}
+        tables = _mapping(document.get("tables", {}), "settings.tables", 'an object of table name to "carry" or "skip"')
+        dag_prefix = document.get("dag_prefix", "dags/")
+        if not isinstance(dag_prefix, str):
+            raise BadInput("settings.dag_prefix", f"{dag_prefix!r} is no text", 'a key prefix, as in "dags/"')
+        return cls(
+            **texts,
+            dag_prefix=dag_prefix,
+            tables={
+                name: _choice(verdict, f"settings.tables.{name}", TABLE_VERDICTS) for name, verdict in tables.items()
+            },
+            local_variables=_patterns(document.get("local_variables", []), "settings.local_variables"),
+            local_connections=_patterns(document.get("local_connections", []), "settings.local_connections"),
+            in_flight=InFlight.parse(document.get("in_flight", {}), "settings.in_flight"),
+        )
+
+    def local_patterns(self, table: str) -> tuple[str, ...]:
+        """Patterns of the keys that belong to this Region alone, for the tables `variable` and `connection`."""
+        return {"variable": self.local_variables, "connection": self.local_connections}.get(table, ())
+
+
+def load_settings(folder: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Settings of the Region this worker runs in. Raises BadInput when they are missing or wrong."""
+    region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or ""
+    if not REGION.fullmatch(region):
+        raise BadInput(
+            "AWS_REGION", f"{region!r} is no Region", "AWS_REGION or AWS_DEFAULT_REGION of the worker, as in us-east-1"
+        )
+    path = (folder or Path(__file__).parent) / f"settings.{region}.json"
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BadInput(
+            f"continuity/{path.name}", "the file is missing", "the file Terraform uploads into the DAG folder"
+        ) from None
+    except ValueError as error:
+        raise BadInput(
+            f"continuity/{path.name}", f"it is no JSON ({error})", "the file as Terraform uploads it"
+        ) from None
+    settings = Settings.parse(document)
+    if settings.region != region:
+        raise BadInput("settings.region", f"{settings.region!r} is not the Region of this worker", repr(region))
+    return settings
+
+
+@dataclass(frozen=True)
+class RunConf:
+    """Checked run configuration of a metadata DAG."""
+
+    snapshot_id: str
+    request_id: str | None = None
+    in_flight: InFlight | None = None
+    parse_deadline_seconds: int = DEFAULT_PARSE_DEADLINE
+
+    @classmethod
+    def parse(cls, conf: Any, optional: tuple[str, ...] = ()) -> RunConf:
+        """`optional`: the fields this DAG takes beyond `snapshot_id` and `request_id`. Raises BadInput naming the
+        field."""
+        document = _mapping(conf, "conf", '{"snapshot_id": "...", "request_id": "..."}')
+        _no_other_keys(document, ("snapshot_id", "request_id", *optional), "conf")
+        in_flight = document.get("in_flight")
+        return cls(
+            snapshot_id=parse_snapshot_id(document.get("snapshot_id"), "conf.snapshot_id"),
+            request_id=parse_request_id(document),
+            in_flight=InFlight.parse(in_flight, "conf.in_flight") if in_flight is not None else None,
+            parse_deadline_seconds=_seconds(document.get("parse_deadline_seconds", DEFAULT_PARSE_DEADLINE)),
+        )
+
+
+def parse_request_id(conf: Any) -> str | None:
+    """The request to answer, None for a run started by hand. Read first of all, so that bad input can be answered
+    too."""
+    request_id = conf.get("request_id") if isinstance(conf, dict) else None
+    if request_id is None:
+        return None
+    if not isinstance(request_id, str) or not REQUEST_ID.fullmatch(request_id):
+        raise BadInput("conf.request_id", f"{request_id!r} is no request id", "up to 200 of A-Z a-z 0-9 . _ : + = @ -")
+    return request_id
+
+
+def parse_snapshot_id(value: Any, name: str) -> str:
+    if not isinstance(value, str) or not SNAPSHOT_ID.fullmatch(value):
+        raise BadInput(
+            name, f"{value!r} is no snapshot id", "YYYYMMDDTHHMMSSZ-<8 hex digits>, as in 20260131T235959Z-0a1b2c3d"
+        )
+    return value
+
+
+def matches(name: str, patterns: tuple[str, ...]) -> bool:
+    """Whether a variable's or connection's name is covered by one of the patterns (fnmatch, case-sensitive)."""
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _mapping(value: Any, name: str, accepted: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise BadInput(name, "missing" if value is None else f"{type(value).__name__} is no object", accepted)
+    return value
+
+
+def _no_other_keys(document: Mapping[str, Any], known: tuple[str, ...], name: str) -> None:
+    for key in document:
+        if key not in known:
+            raise BadInput(f"{name}.{key}", "unknown field", ", ".join(known))
+
+
+def _text(value: Any, name: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise BadInput(name, "missing" if value is None else f"{value!r} is no text", "a non-empty text")
+    return value
+
+
+def _choice(value: Any, name: str, choices: tuple[str, ...]) -> str:
+    if value not in choices:
+        raise BadInput(name, f"{value!r} is unknown", " or ".join(repr(choice) for choice in choices))
+    return str(value)
+
+
+def _patterns(value: Any, name: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(pattern, str) and pattern for pattern in value):
+        raise BadInput(name, f"{value!r} is no list of patterns", 'a list of fnmatch patterns, as in ["region_*"]')
+    return tuple(value)
+
+
+def _seconds(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 86400:
+        raise BadInput(
+            "conf.parse_deadline_seconds", f"{value!r} is no number of seconds", "a whole number from 0 to 86400"
+        )
+    return value

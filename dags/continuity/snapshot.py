@@ -1,0 +1,242 @@
+"""Take a snapshot: every carried table as of one instant, streamed to S3, manifest last."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg2
+from botocore.exceptions import ClientError
+from psycopg2 import extensions, sql
+
+from continuity import manifest, policy, secrets
+from continuity.catalog import Catalog, Table, alembic_heads, high_water_mark, read_catalog
+from continuity.errors import ContinuityError
+from continuity.manifest import ColumnEntry, Manifest, ObjectEntry, TableEntry
+from continuity.selection import StateIds, find_state_ids, in_flight, rows_of
+from continuity.settings import Settings
+from continuity.storage import GzipUpload, SnapshotStore
+
+log = logging.getLogger(__name__)
+
+#: The transaction holds back vacuum, so it may not last for ever; but a table that someone locks is waited for.
+LIMITS = {
+    "statement_timeout": "45min",
+    "lock_timeout": "15min",
+    "idle_in_transaction_session_timeout": "10min",
+}
+#: How values are printed must not depend on the session that prints them.
+PLAIN_FORMATS = {
+    "client_encoding": "UTF8",
+    "datestyle": "ISO, YMD",
+    "intervalstyle": "postgres",
+    "timezone": "UTC",
+    "bytea_output": "hex",
+    "extra_float_digits": "1",
+}
+SEALED_BATCH = 500
+
+
+@dataclass(frozen=True)
+class Source:
+    """The environment a snapshot is taken of: a psycopg2 connection of our own, its secrets' keys, its version."""
+
+    connection: Any
+    fernet: secrets.FernetKeys
+    airflow_version: str
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The instant of a snapshot: everything read through `cursor` is as of then."""
+
+    cursor: Any
+    exported_snapshot: str | None
+    at: datetime
+
+
+def take_snapshot(
+    source: Source,
+    store: SnapshotStore,
+    kms: Any,
+    settings: Settings,
+    snapshot_id: str,
+    *,
+    check: Callable[[], None] | None = None,
+) -> Manifest:
+    """Write all objects of a snapshot, its manifest last. Raises ContinuityError; a failed snapshot looks like none.
+
+    `check` is called after the cut and before the manifest, and raises what speaks against this snapshot.
+    """
+    started_at = datetime.now(UTC)
+    if store.read_if_present(snapshot_id, manifest.NAME) is not None:
+        raise ContinuityError(f"snapshot {snapshot_id} is already there; a snapshot is never overwritten")
+    tidy(store)
+    context = {"environment": settings.environment, "snapshot_id": snapshot_id}
+    data_key = secrets.new_data_key(kms, settings.kms_key, context)
+    with consistent_cut(source.connection) as cut:
+        catalog = read_catalog(cut.cursor)
+        plan = policy.make_plan(catalog, settings.tables)
+        ids = find_state_ids(cut.cursor, catalog)
+        writer = Writer(cut.cursor, store, snapshot_id, catalog, ids, source.fernet, data_key)
+        tables = tuple(writer.write(catalog[name], plan.rules[name]) for name in plan.carried())
+        skipped = [{"name": name, "why": rule.why} for name, rule in plan.rules.items() if rule.verdict == "skip"]
+        done = Manifest(
+            snapshot_id=snapshot_id,
+            environment=settings.environment,
+            region=settings.region,
+            airflow_version=source.airflow_version,
+            alembic_heads=alembic_heads(cut.cursor, catalog),
+            postgres_version=server_version(cut.cursor),
+            cut_at=cut.at.isoformat(),
+            started_at=started_at.isoformat(),
+            completed_at=datetime.now(UTC).isoformat(),
+            exported_snapshot=cut.exported_snapshot,
+            encryption={
+                "algorithm": secrets.ALGORITHM,
+                "kms_key_arn": settings.kms_key,
+                "encrypted_data_key": base64.b64encode(data_key.encrypted).decode(),
+                "context": context,
+            },
+            paused=paused_flags(cut.cursor),
+            in_flight=in_flight(cut.cursor),
+            tables=tables,
+            skipped=skipped,
+            unknown_tables=list(plan.unknown),
+            spec=spec_entry(store, snapshot_id),
+        )
+    if check:
+        check()
+    store.put(snapshot_id, manifest.NAME, done.to_json())
+    log.info("snapshot %s: %d rows in %d bytes", snapshot_id, done.rows, done.stored_bytes)
+    return done
+
+
+def tidy(store: SnapshotStore) -> None:
+    """End what killed runs left half uploaded. A role that may not is no reason to go without a snapshot."""
+    try:
+        for key in store.abort_leftovers():
+            log.warning("ended the unfinished upload of an earlier run: %s", key)
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in ("AccessDenied", "403"):
+            raise
+        log.warning("unfinished uploads of earlier runs are left to the bucket's lifecycle rule: %s", error)
+
+
+@contextmanager
+def consistent_cut(connection: Any) -> Iterator[Cut]:
+    """One REPEATABLE READ READ ONLY transaction, exported before the first table is read."""
+    connection.rollback()
+    connection.set_session(isolation_level=extensions.ISOLATION_LEVEL_REPEATABLE_READ, readonly=True, autocommit=False)
+    with connection.cursor() as cursor:
+        try:
+            cut = _begin(cursor, export=True)
+        except psycopg2.Error as error:  # a proxy between us and the database may not allow it
+            log.warning("the database exports no snapshot (%s); only this transaction sees the cut", error.pgcode)
+            connection.rollback()
+            cut = _begin(cursor, export=False)
+        try:
+            yield cut
+        finally:
+            connection.rollback()
+
+
+def _begin(cursor: Any, export: bool) -> Cut:
+    for name, value in {**LIMITS, **PLAIN_FORMATS}.items():
+        cursor.execute(sql.SQL("SET LOCAL {} = {}").format(sql.Identifier(name), sql.Literal(value)))
+    exported = "pg_export_snapshot()" if export else "NULL"
+    cursor.execute(sql.SQL("SELECT {}, statement_timestamp()").format(sql.SQL(exported)))
+    exported_snapshot, at = cursor.fetchone()
+    return Cut(cursor, exported_snapshot, at.astimezone(UTC))
+
+
+@dataclass(frozen=True)
+class Writer:
+    """Writes the objects of one table after the other."""
+
+    cursor: Any
+    store: SnapshotStore
+    snapshot_id: str
+    catalog: Catalog
+    ids: StateIds
+    fernet: secrets.FernetKeys
+    data_key: secrets.DataKey
+
+    def write(self, table: Table, rule: policy.Rule) -> TableEntry:
+        if rule.verdict == "sealed":
+            objects = [self._write_sealed(table, rule)]
+        else:
+            phases = ("state", "history") if rule.phase == "split" else (rule.phase,)
+            objects = [self._write_copy(table, rule, phase) for phase in phases]
+        return TableEntry(
+            name=table.name,
+            verdict=rule.verdict,
+            columns=tuple(ColumnEntry(column.name, column.type) for column in table.columns),
+            rows=sum(entry.rows for entry in objects),
+            max_id=high_water_mark(self.cursor, table) if table.sequence else None,
+            objects=tuple(objects),
+        )
+
+    def _write_copy(self, table: Table, rule: policy.Rule, phase: str) -> ObjectEntry:
+        name = f"{table.name}.{phase}.copy.gz"
+        query = sql.SQL("COPY ({}) TO STDOUT").format(rows_of(table, self.catalog, rule, phase, self.ids))
+        with self.store.upload(self.snapshot_id, name) as upload:
+            packed = GzipUpload(upload)
+            self.cursor.copy_expert(query, packed, size=1 << 18)
+            packed.finish()
+        return ObjectEntry(name, phase, self.cursor.rowcount, upload.bytes, upload.sha256)
+
+    def _write_sealed(self, table: Table, rule: policy.Rule) -> ObjectEntry:
+        name = f"{table.name}.sealed"
+        rows = 0
+
+        def lines() -> Iterator[bytes]:
+            nonlocal rows
+            for row in self._text_rows(table, rule):
+                where = f"{table.name} {row.get(policy.NAME_OF_ROW.get(table.name, 'id'))!r}"
+                secrets.reveal_row(row, rule.secret, self.fernet, where)
+                rows += 1
+                yield json.dumps(row).encode()
+
+        body = secrets.seal(lines(), self.data_key, f"{self.snapshot_id}/{table.name}")
+        with self.store.upload(self.snapshot_id, name) as upload:
+            upload.write(body)
+        return ObjectEntry(name, "state", rows, upload.bytes, upload.sha256)
+
+    def _text_rows(self, table: Table, rule: policy.Rule) -> Iterator[dict[str, str | None]]:
+        """Rows as PostgreSQL prints them, fetched through a cursor of the server."""
+        names = [column.name for column in table.columns]
+        with self.cursor.connection.cursor(name=f"sealed_{table.name}") as cursor:
+            cursor.itersize = SEALED_BATCH
+            cursor.execute(rows_of(table, self.catalog, rule, "state", self.ids, as_text=True))
+            for row in cursor:
+                yield dict(zip(names, row, strict=True))
+
+
+def paused_flags(cursor: Any) -> dict[str, bool]:
+    """Paused flag of every DAG but the metadata DAGs."""
+    cursor.execute(
+        "SELECT dag_id, COALESCE(is_paused, false) FROM dag WHERE NOT starts_with(dag_id, %s) ORDER BY 1",
+        (policy.OWN_PREFIX,),
+    )
+    return {dag_id: bool(paused) for dag_id, paused in cursor.fetchall()}
+
+
+def server_version(cursor: Any) -> str:
+    cursor.execute("SHOW server_version")
+    return str(cursor.fetchone()[0]).split()[0]
+
+
+def spec_entry(store: SnapshotStore, snapshot_id: str) -> dict[str, Any] | None:
+    """The spec that was stored beside the snapshot before it was taken, None if there is none."""
+    body = store.read_if_present(snapshot_id, "spec.json")
+    if body is None:
+        return None
+    return {"name": "spec.json", "bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()}

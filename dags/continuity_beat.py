@@ -1,0 +1,42 @@
+"""Put a beat into the lease table every minute: this Region's scheduler and workers do their work."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+try:
+    from airflow.providers.standard.operators.python import PythonOperator
+    from airflow.sdk import DAG
+except ImportError:  # Airflow 2.x
+    from airflow import DAG
+    from airflow.operators.python import PythonOperator
+
+from continuity.priority import FIRST
+
+
+def beat() -> dict[str, Any]:
+    from continuity import tasks
+
+    return tasks.beat()
+
+
+with DAG(
+    dag_id="continuity_beat",
+    description="Put a beat into the lease table every minute",
+    schedule=timedelta(minutes=1),
+    start_date=datetime(2024, 1, 1, tzinfo=UTC),
+    catchup=False,
+    max_active_runs=1,
+    dagrun_timeout=timedelta(minutes=3),
+    is_paused_upon_creation=False,
+    tags=["continuity"],
+):
+    # No retry: the next minute is one.
+    PythonOperator(
+        task_id="beat",
+        python_callable=beat,
+        retries=0,
+        execution_timeout=timedelta(seconds=50),
+        priority_weight=FIRST,
+    )

@@ -1,0 +1,58 @@
+"""Errors that a state machine sees by their class name.
+
+Messages name what was wrong and what is accepted. They never hold task tokens or configuration values.
+"""
+
+from __future__ import annotations
+
+
+class ContinuityError(Exception):
+    """Base of every error that the functions raise on purpose."""
+
+
+class BadInput(ContinuityError):
+    """A field of the event, or a variable of the function, is missing or wrong."""
+
+
+class Transient(ContinuityError):
+    """A service did not answer or asked to slow down: the same call may work in a moment."""
+
+
+class AwsRefused(ContinuityError):
+    """A service refused a call for good, for example by AccessDenied."""
+
+
+class RestApiRefused(ContinuityError):
+    """Airflow's REST API answered with an error of the caller (4xx)."""
+
+
+class RestApiUnavailable(Transient):
+    """Airflow's REST API did not answer, or answered with an error of its own (5xx)."""
+
+
+class DagNotReady(ContinuityError):
+    """A metadata DAG is not parsed, or is paused."""
+
+
+class DagRunIsOver(ContinuityError):
+    """The DAG run that should answer has ended already: nobody will answer."""
+
+
+class LeaseLost(ContinuityError):
+    """The lease does not belong to the execution that acts on it."""
+
+
+class BadSpec(ContinuityError):
+    """A CreateEnvironment document, or what it refers to, is missing or not what MWAA accepts."""
+
+
+class EnvironmentNotUsable(ContinuityError):
+    """An environment stands in the way: it failed to be created, or is being deleted."""
+
+
+class SnapshotRefused(ContinuityError):
+    """A snapshot is incomplete or altered."""
+
+
+class NoSnapshot(ContinuityError):
+    """There is no snapshot that can be restored."""

@@ -1,0 +1,220 @@
+"""lease: take, mark and read the lease, which says which Region is active.
+
+Every write is one conditional update against what was read, so that of several callers one wins. Called only where
+the table has its home (the secondary): a global table is last-writer-wins between Regions.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, replace
+from datetime import datetime
+from typing import Any, Final
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from mwaa_continuity import app, aws, events, metrics
+from mwaa_continuity.app import Result
+from mwaa_continuity.errors import LeaseLost, Transient
+from mwaa_continuity.events import Event
+from mwaa_continuity.lease_table import KEY, Lease, lease_of, read_lease
+from mwaa_continuity.log import Log
+from mwaa_continuity.settings import Settings, variable, whole_number
+
+ATTEMPTS: Final = 5
+
+
+def handler(event: object, context: object) -> Result:
+    """Lambda entry point; docs/architecture.md, "Functions", says what each action answers."""
+    return app.run("lease", {"take": take, "record": record, "live": live, "read": read}, event, context)
+
+
+def read(event: Event, log: Log) -> Result:
+    """The lease, and what a heartbeat check needs to know before it starts a failover."""
+    settings = Settings.read()
+    cooldown = whole_number("COOLDOWN_SECONDS")
+    retry_seconds = whole_number("RETRY_SECONDS", 300)
+    scheduled_at = events.instant(event, "scheduled_at")
+    now = time.time()
+    lease = read_lease(aws.client("dynamodb"), variable("LEASE_TABLE"))
+    held = lease.holder == settings.region
+    if held:
+        report_no_doubt(settings.environment, log)
+    running, ended_at = execution_state(lease.execution) if held and not lease.live else (False, None)
+    rested = ended_at is None or now - ended_at.timestamp() >= retry_seconds
+    return {
+        **asdict(lease),
+        "region": settings.region,
+        "running": running,
+        "cooling_down": not held and cooling_down(lease, now, cooldown),
+        "resumable": held and not lease.live and not lease.locked and not running and rested,
+        "minute": int(scheduled_at.timestamp() if scheduled_at else now) // 60,
+    }
+
+
+def report_no_doubt(environment: str, log: Log) -> None:
+    """Publish that no health is unknown: while this Region is active nobody judges the primary, and silence alarms."""
+    try:
+        metrics.publish(aws.client("cloudwatch", config=aws.QUICK), environment, {"UnknownHealth": 0.0})
+    except (BotoCoreError, ClientError) as error:
+        log.warning("not published", error=str(aws.translated(error)))
+
+
+def take(event: Event, log: Log) -> Result:
+    """Make this Region the holder, once: who comes second is told so."""
+    settings = Settings.read()
+    execution = events.text(event, "execution", "the ARN of the failover execution")
+    reason = events.text(event, "reason")[:256]
+    force = events.flag(event, "force")
+    cooldown = whole_number("COOLDOWN_SECONDS")
+    table = variable("LEASE_TABLE")
+    dynamodb = aws.client("dynamodb")
+    for _ in range(ATTEMPTS):
+        seen = read_lease(dynamodb, table)
+        now = int(time.time())
+        outcome = outcome_of_take(seen, settings.region, execution, now=now, cooldown=cooldown, force=force)
+        wanted = wanted_lease(seen, outcome, settings.region, execution=execution, reason=reason, now=now)
+        if wanted is None or write(dynamodb, table, seen, wanted):
+            lease = wanted or seen
+            log.info("take", outcome=outcome, token=lease.token, region=lease.holder)
+            return {
+                "outcome": outcome,
+                "token": lease.token,
+                "since": lease.since,
+                "previous_holder": seen.holder,
+                "snapshot_id": lease.snapshot_id or None,
+            }
+    raise Transient(f"the lease changed {ATTEMPTS} times while it was being taken")
+
+
+def outcome_of_take(seen: Lease, region: str, execution: str, *, now: int, cooldown: int, force: bool) -> str:
+    """What taking the lease comes to: taken and held go on, everything else ends the execution."""
+    if seen.locked:
+        return "locked"
+    if seen.holder == region:
+        if seen.live:
+            return "already_live"
+        if seen.execution != execution and execution_state(seen.execution)[0]:
+            return "busy"
+        return "held"
+    if cooling_down(seen, now, cooldown) and not force:
+        return "cooling_down"
+    return "taken"
+
+
+def wanted_lease(seen: Lease, outcome: str, region: str, *, execution: str, reason: str, now: int) -> Lease | None:
+    """The lease to write, or none where nothing changes."""
+    if outcome == "taken":
+        return Lease(region, seen.token + 1, now, reason, live=False, execution=execution, locked=False)
+    if outcome == "held" and seen.execution != execution:
+        return replace(seen, live=False, execution=execution, locked=False)
+    return None
+
+
+def cooling_down(lease: Lease, now: float, cooldown: int) -> bool:
+    """Whether the lease changed hands less than `cooldown` seconds ago."""
+    return lease.token > 0 and now - lease.since < cooldown
+
+
+def write(dynamodb: Any, table: str, seen: Lease, wanted: Lease) -> bool:
+    """Write the lease if it still is what was seen. False if somebody else was faster."""
+    values = {
+        ":holder": {"S": wanted.holder},
+        ":token": {"N": str(wanted.token)},
+        ":since": {"N": str(wanted.since)},
+        ":reason": {"S": wanted.reason},
+        ":live": {"BOOL": wanted.live},
+        ":execution": {"S": wanted.execution},
+        ":unlocked": {"BOOL": False},
+        ":snapshot_id": {"S": wanted.snapshot_id},
+    }
+    condition = "attribute_not_exists(#token)"
+    if seen.token:
+        condition = (
+            "#token = :seen_token AND #holder = :seen_holder"
+            " AND (attribute_not_exists(#execution) OR #execution = :seen_execution)"
+            " AND (attribute_not_exists(#live) OR #live = :seen_live)"
+            " AND (attribute_not_exists(#locked) OR #locked = :unlocked)"
+            " AND (attribute_not_exists(#snapshot_id) OR #snapshot_id = :seen_snapshot_id)"
+        )
+        values |= {
+            ":seen_token": {"N": str(seen.token)},
+            ":seen_holder": {"S": seen.holder},
+            ":seen_execution": {"S": seen.execution},
+            ":seen_live": {"BOOL": seen.live},
+            ":seen_snapshot_id": {"S": seen.snapshot_id},
+        }
+    names = ("holder", "token", "since", "reason", "live", "execution", "locked", "snapshot_id")
+    try:
+        dynamodb.update_item(
+            TableName=table,
+            Key=KEY,
+            UpdateExpression=(
+                "SET #holder = :holder, #token = :token, #since = :since, #reason = :reason, #live = :live,"
+                " #execution = :execution, #locked = :unlocked, #snapshot_id = :snapshot_id"
+            ),
+            ConditionExpression=condition,
+            ExpressionAttributeNames={f"#{name}": name for name in names},
+            ExpressionAttributeValues=values,
+        )
+    except ClientError as error:
+        if aws.code(error) == "ConditionalCheckFailedException":
+            return False
+        raise
+    return True
+
+
+def record(event: Event, log: Log) -> Result:
+    """Record which snapshot the failover restores, so that a later attempt takes up the same one.
+
+    Raises `LeaseLost` if the lease belongs to another execution by now.
+    """
+    snapshot_id = events.snapshot_id(event)
+    lease = update_held(event, "snapshot_id", {"S": snapshot_id})
+    log.info("record", snapshot_id=snapshot_id, token=lease.token)
+    return {"snapshot_id": snapshot_id, "token": lease.token}
+
+
+def live(event: Event, log: Log) -> Result:
+    """Mark the failover as gone live. Raises `LeaseLost` if the lease belongs to another execution by now."""
+    lease = update_held(event, "live", {"BOOL": True})
+    log.info("live", token=lease.token, region=lease.holder)
+    return {"live": True, "token": lease.token}
+
+
+def update_held(event: Event, attribute: str, value: dict[str, Any]) -> Lease:
+    """Set one attribute of the lease while this Region holds it for the execution that the event names."""
+    settings = Settings.read()
+    execution = events.text(event, "execution", "the ARN of the failover execution")
+    try:
+        answer = aws.client("dynamodb").update_item(
+            TableName=variable("LEASE_TABLE"),
+            Key=KEY,
+            UpdateExpression="SET #attribute = :value",
+            ConditionExpression="#holder = :region AND #execution = :execution",
+            ExpressionAttributeNames={"#attribute": attribute, "#holder": "holder", "#execution": "execution"},
+            ExpressionAttributeValues={
+                ":value": value,
+                ":region": {"S": settings.region},
+                ":execution": {"S": execution},
+            },
+            ReturnValues="ALL_NEW",
+        )
+    except ClientError as error:
+        if aws.code(error) != "ConditionalCheckFailedException":
+            raise
+        raise LeaseLost(f"the lease is not held by {settings.region} for this execution any more") from None
+    return lease_of(answer["Attributes"])
+
+
+def execution_state(execution: str) -> tuple[bool, datetime | None]:
+    """Whether an execution runs, and when it ended. One that Step Functions forgot does not run."""
+    if not execution:
+        return False, None
+    try:
+        answer = aws.client("stepfunctions").describe_execution(executionArn=execution)
+    except ClientError as error:
+        if aws.code(error) in {"ExecutionDoesNotExist", "InvalidArn"}:
+            return False, None
+        raise
+    return answer["status"] == "RUNNING", answer.get("stopDate")

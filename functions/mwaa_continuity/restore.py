@@ -1,0 +1,116 @@
+"""restore: choose the snapshot, wait for the metadata DAGs, start the restore and go live."""
+
+from __future__ import annotations
+
+import time
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from mwaa_continuity import app, aws, dag_runs, events, snapshots
+from mwaa_continuity.app import Result
+from mwaa_continuity.backup import find_environment
+from mwaa_continuity.errors import (
+    EnvironmentNotUsable,
+    NoSnapshot,
+    RestApiRefused,
+    RestApiUnavailable,
+    SnapshotRefused,
+)
+from mwaa_continuity.events import Event
+from mwaa_continuity.log import Log
+from mwaa_continuity.manifest import Manifest
+from mwaa_continuity.settings import Settings, variable
+
+NEEDED_DAGS = ("continuity_restore", "continuity_go_live")
+
+#: A state machine carries the answer on, so it names the newest rejected snapshots only.
+NAMED_REJECTED = 20
+
+
+def handler(event: object, context: object) -> Result:
+    """Lambda entry point; docs/architecture.md, "Functions", says what each action answers."""
+    actions: dict[str, app.Action] = {"select": select, "ready": ready, "start": start, "go_live": go_live}
+    return app.run("restore", actions, event, context)
+
+
+def select(event: Event, log: Log) -> Result:
+    """The newest snapshot that is complete and unaltered in this Region, or the one asked for.
+
+    `recorded` is what an earlier attempt of this failover chose. It comes first while the environment is there: that
+    may hold its state already, and is not restored a second time from another one.
+
+    Raises `SnapshotRefused` where the one asked for is not, `NoSnapshot` where none is.
+    """
+    settings = Settings.read()
+    bucket = variable("SNAPSHOT_BUCKET")
+    wanted = events.optional_snapshot_id(event)
+    recorded = events.optional_snapshot_id(event, "recorded")
+    s3, kms = aws.client("s3"), aws.client("kms")
+    candidates = [wanted] if wanted else snapshots.newest_first(s3, bucket, settings.environment)
+    if recorded and not wanted and environment_is_there(settings.environment):
+        candidates = [recorded, *(found for found in candidates if found != recorded)]
+    rejected: list[dict[str, str]] = []
+    for snapshot_id in candidates:
+        try:
+            chosen = snapshots.prove(s3, kms, bucket, settings.environment, snapshot_id)
+        except SnapshotRefused as error:
+            if wanted:
+                raise
+            log.warning("rejected", snapshot_id=snapshot_id, why=str(error))
+            rejected.append({"snapshot_id": snapshot_id, "why": str(error)[:500]})
+            continue
+        return selected(chosen, rejected, log)
+    reasons = "; ".join(item["why"] for item in rejected[:3]) or "there is none"
+    raise NoSnapshot(f"no snapshot of {settings.environment} in bucket {bucket} can be restored: {reasons}")
+
+
+def environment_is_there(name: str) -> bool:
+    """Whether this Region has the environment: a new one holds no state, so that any snapshot will do."""
+    environment = find_environment(name)
+    return environment is not None and environment["Status"] != "DELETED"
+
+
+def selected(chosen: Manifest, rejected: list[dict[str, str]], log: Log) -> Result:
+    """The answer for a chosen snapshot."""
+    rpo = max(0, round(time.time() - chosen.cut_at.timestamp()))
+    log.info("selected", snapshot_id=chosen.snapshot_id, rpo_seconds=rpo)
+    return {
+        "snapshot_id": chosen.snapshot_id,
+        "cut_at": chosen.cut_at.isoformat(),
+        "rpo_seconds": rpo,
+        "rejected": rejected[:NAMED_REJECTED],
+    }
+
+
+def ready(event: Event, log: Log) -> Result:
+    """Whether the metadata DAGs can be started; a web server that is still starting is no error."""
+    settings = Settings.read()
+    waiting_since = events.instant(event, "waiting_since")
+    deadline = events.optional_number(event, "deadline_seconds", 900, low=1, high=86400)
+    problem = why_not_ready(settings.environment)
+    waited = time.time() - waiting_since.timestamp() if waiting_since else 0.0
+    log.info("ready", ready=problem is None, why=problem)
+    return {"ready": problem is None, "expired": problem is not None and waited >= deadline, "why": problem or ""}
+
+
+def why_not_ready(environment: str) -> str | None:
+    """What keeps the metadata DAGs from being started, or none."""
+    try:
+        api = dag_runs.rest_api(environment)
+        problems = [api.dag_problem(dag_id) for dag_id in NEEDED_DAGS]
+    except (RestApiRefused, RestApiUnavailable, EnvironmentNotUsable) as error:
+        return str(error)
+    except (BotoCoreError, ClientError) as error:
+        return str(aws.translated(error))
+    return "; ".join(problem for problem in problems if problem) or None
+
+
+def start(event: Event, log: Log) -> Result:
+    """Start the restore DAG, which answers by task token."""
+    return dag_runs.start("continuity_restore", event, log)
+
+
+def go_live(event: Event, log: Log) -> Result:
+    """Start the DAG that unpauses what was unpaused at the cut, which answers by task token."""
+    seconds = events.number(event, "parse_deadline_seconds", low=1, high=86400)
+    return dag_runs.start("continuity_go_live", event, log, parse_deadline_seconds=seconds)

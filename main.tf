@@ -1,0 +1,148 @@
+# One Region of an MWAA environment that survives the loss of the other: its network, its storage, the environment and what acts on it.
+# There is no provider block: the Region is the caller's, and one state holds one Region.
+
+data "aws_region" "this" {}
+
+locals {
+  region   = data.aws_region.this.id
+  strategy = var.role == "standalone" ? null : coalesce(var.strategy, "backup_restore")
+
+  # Names start with it. It carries the Region, because IAM is global, and leaves the longest role name within 64 characters: a name that
+  # is too long or has an underscore (buckets take none) is cut and gets a hash, so that two of them never meet.
+  hyphenated = replace(var.name, "_", "-")
+  short_name = local.hyphenated == var.name && length(var.name) <= 21 ? var.name : "${trimsuffix(substr(local.hyphenated, 0, 14), "-")}-${substr(sha256(var.name), 0, 6)}"
+  prefix     = "${local.short_name}-${local.region}"
+
+  # Where secrets are kept in options against all advice, a plan must not print them; the spec as a whole then goes unprinted.
+  options            = keys(merge(var.environment.airflow_configuration_options, var.environment.regional_airflow_configuration_options))
+  has_secret_options = anytrue([for option in local.options : can(regex("password|passwd|secret_key|token|fernet|api_key|private_key|credential|_conn$|broker_url|result_backend", option))])
+  # By index, because a conditional is sensitive as soon as one of its branches is.
+  spec_json    = [jsonencode(module.environment.spec), sensitive(jsonencode(module.environment.spec))][local.has_secret_options ? 1 : 0]
+  binding_json = [jsonencode(module.environment.binding), sensitive(jsonencode(module.environment.binding))][local.has_secret_options ? 1 : 0]
+
+  # The age at which the newest snapshot is too old: three of its intervals, or a day and a little where a cron expression hides the interval.
+  rate            = try(regex("^rate\\(([0-9]+) (minute|hour|day)", var.snapshot.schedule), null)
+  rate_minutes    = local.rate == null ? null : tonumber(local.rate[0]) * { minute = 1, hour = 60, day = 1440 }[local.rate[1]]
+  max_age_minutes = coalesce(var.snapshot.max_age_minutes, local.rate_minutes == null ? 1560 : min(3 * local.rate_minutes, 10080))
+  own_network     = coalesce(var.network.create, var.network.vpc_id == null)
+  network = {
+    vpc_id     = local.own_network ? module.network[0].vpc_id : var.network.vpc_id
+    subnet_ids = local.own_network ? module.network[0].private_subnet_ids : var.network.subnet_ids
+  }
+}
+
+# A plan must say so before anything is touched: with both roles in one Region nothing would survive its loss.
+resource "terraform_data" "regions" {
+  input = local.region
+
+  lifecycle {
+    precondition {
+      condition     = var.peer == null || try(var.peer.region != local.region, true)
+      error_message = "`peer.region` is ${try(var.peer.region, "")}, which is the provider's own Region: it must be the other one."
+    }
+  }
+}
+
+module "network" {
+  source = "./modules/network"
+  count  = local.own_network ? 1 : 0
+
+  name                 = var.name
+  prefix               = local.prefix
+  tags                 = var.tags
+  cidr                 = coalesce(var.network.cidr, "10.0.0.0/16")
+  availability_zones   = var.network.availability_zones
+  egress               = coalesce(var.network.egress, "nat_single")
+  additional_endpoints = var.network.additional_endpoints
+  flow_logs            = var.network.flow_logs
+}
+
+module "storage" {
+  source = "./modules/storage"
+
+  name                         = var.name
+  prefix                       = local.prefix
+  tags                         = var.tags
+  role                         = var.role
+  peer                         = var.peer
+  key                          = var.key
+  environment_key              = var.environment.aws_owned_key ? null : var.environment_key
+  dag_bucket                   = var.dag_bucket
+  dag_s3_path                  = var.environment.dag_s3_path
+  snapshot_bucket              = var.snapshot_bucket
+  additional_replication_rules = var.additional_replication_rules
+  force_destroy                = var.force_destroy
+}
+
+module "environment" {
+  source = "./modules/environment"
+
+  name                = var.name
+  prefix              = local.prefix
+  tags                = var.tags
+  role                = var.role
+  environment_owner   = var.environment_owner
+  environment         = var.environment
+  network             = local.network
+  dag_bucket          = module.storage.dag_bucket
+  key_arn             = module.storage.key_arn
+  environment_key_arn = module.storage.environment_key_arn
+  execution_role      = var.execution_role
+  security_group      = var.security_group
+}
+
+module "continuity" {
+  source = "./modules/continuity"
+
+  name                  = var.name
+  prefix                = local.prefix
+  tags                  = var.tags
+  role                  = var.role
+  peer                  = var.peer == null ? null : { region = var.peer.region, lease_table_arn = var.peer.lease_table_arn }
+  key_arn               = module.storage.key_arn
+  environment_key_arn   = module.storage.environment_key_arn
+  dag_bucket            = module.storage.dag_bucket
+  dag_s3_path           = var.environment.dag_s3_path
+  snapshot_bucket       = module.storage.snapshot_bucket
+  spec_json             = local.spec_json
+  binding_json          = local.binding_json
+  network               = local.network
+  webserver_access_mode = var.environment.webserver_access_mode
+
+  execution_role = {
+    arn  = module.environment.execution_role_arn
+    name = module.environment.execution_role_name
+  }
+
+  webserver_security_group_ids = coalesce(var.security_group.create, var.security_group.ids == null) ? { environment = one(module.environment.security_group_ids) } : {}
+  batch_replication_role_arn   = module.storage.batch_replication_role_arn
+
+  snapshot = {
+    schedule          = var.snapshot.schedule
+    timeout_minutes   = var.snapshot.timeout_minutes
+    tables            = var.snapshot.tables
+    local_variables   = var.snapshot.local_variables
+    local_connections = var.snapshot.local_connections
+  }
+  heartbeat          = var.heartbeat
+  failover           = var.failover
+  function_package   = var.function_package
+  function_roles     = var.function_roles
+  log_retention_days = var.log_retention_days
+}
+
+module "observability" {
+  source = "./modules/observability"
+
+  name                       = var.name
+  prefix                     = local.prefix
+  tags                       = var.tags
+  role                       = var.role
+  key_arn                    = module.storage.key_arn
+  state_machine_arns         = module.continuity.state_machine_arns
+  function_arns              = module.continuity.function_arns
+  notifications              = var.notifications
+  unknown_periods            = var.heartbeat.periods
+  verdict_every_minute       = var.heartbeat.schedule == "rate(1 minute)" && var.failover.health_function_arn == null
+  snapshot_age_limit_minutes = local.max_age_minutes
+}

@@ -1,0 +1,123 @@
+# What the environment itself needs: the metadata DAGs with their settings, and the grants of the execution role.
+
+locals {
+  dag_source = "${path.module}/../../dags"
+  dag_files  = fileset(local.dag_source, "**/{*.py,.airflowignore}")
+
+  settings = {
+    environment       = var.name
+    region            = local.region
+    snapshot_bucket   = var.snapshot_bucket.name
+    kms_key           = var.key_arn
+    lease_table       = local.lease_table_name
+    dag_prefix        = "${local.dag_folder}/"
+    tables            = var.snapshot.tables
+    local_variables   = var.snapshot.local_variables
+    local_connections = var.snapshot.local_connections
+    in_flight         = var.failover.in_flight
+  }
+
+  dag_policy_json = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid      = "ContinuitySnapshots"
+        Effect   = "Allow"
+        Action   = ["s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"]
+        Resource = local.snapshot_objects
+      },
+      {
+        # Listing is what makes S3 answer 404, not 403, for an object that is not there; uploads of a killed snapshot are listed to be ended.
+        Sid      = "ContinuitySnapshotBucket"
+        Effect   = "Allow"
+        Action   = ["s3:ListBucket", "s3:ListBucketMultipartUploads"]
+        Resource = var.snapshot_bucket.arn
+      },
+      {
+        Sid      = "ContinuityTaskTokens"
+        Effect   = "Allow"
+        Action   = ["s3:DeleteObject", "s3:GetObject"]
+        Resource = local.work_objects
+      },
+      {
+        Sid       = "ContinuitySnapshotKey"
+        Effect    = "Allow"
+        Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
+        Resource  = var.key_arn
+        Condition = local.own_snapshot_data
+      },
+      {
+        Sid       = "ContinuityBucketKey"
+        Effect    = "Allow"
+        Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
+        Resource  = var.key_arn
+        Condition = local.via_storage
+      },
+      {
+        Sid       = "ForwardedContinuityLeaseTableKey"
+        Effect    = "Allow"
+        Action    = ["kms:Decrypt"]
+        Resource  = var.key_arn
+        Condition = local.via_lease_table
+      },
+      {
+        Sid      = "ContinuityAnswers"
+        Effect   = "Allow"
+        Action   = ["states:SendTaskFailure", "states:SendTaskHeartbeat", "states:SendTaskSuccess"]
+        Resource = "*" # answering a task token has no resource: the token itself is the permission
+      },
+      {
+        Sid       = "ContinuityBeat"
+        Effect    = "Allow"
+        Action    = ["dynamodb:PutItem"]
+        Resource  = local.lease_replica_arn
+        Condition = local.own_beat_items
+      },
+      {
+        Sid       = "ContinuityGuard"
+        Effect    = "Allow"
+        Action    = ["dynamodb:GetItem"]
+        Resource  = local.lease_replica_arn
+        Condition = local.lease_item
+      },
+    ]
+  })
+}
+
+resource "aws_iam_role_policy" "execution_role" {
+  count = var.execution_role.name == null ? 0 : 1
+
+  name   = "continuity"
+  role   = var.execution_role.name
+  policy = local.dag_policy_json
+}
+
+# The DAG bucket of the primary is replicated onto that of the secondary: what both write must be equal, tags too.
+resource "aws_s3_object" "dag" {
+  for_each = local.dag_files
+
+  bucket       = var.dag_bucket.name
+  key          = "${local.dag_folder}/${each.value}"
+  source       = "${local.dag_source}/${each.value}"
+  source_hash  = filemd5("${local.dag_source}/${each.value}")
+  content_type = "text/x-python"
+
+  override_provider {
+    default_tags {
+      tags = {}
+    }
+  }
+}
+
+resource "aws_s3_object" "settings" {
+  bucket       = var.dag_bucket.name
+  key          = "${local.dag_folder}/continuity/settings.${local.region}.json"
+  content      = jsonencode(local.settings)
+  content_type = "application/json"
+
+  override_provider {
+    default_tags {
+      tags = {}
+    }
+  }
+}

@@ -1,0 +1,103 @@
+# The state machines and what starts them. A machine, its role and its schedule carry the same name.
+
+locals {
+  machines_of_role = {
+    standalone = ["snapshot"]
+    primary    = ["replicate_existing", "snapshot"]
+    secondary  = ["failover", "heartbeat_check", "snapshot"]
+  }
+  machines = toset(local.machines_of_role[var.role])
+
+  machine_names = { for machine in local.machines : machine => "${var.prefix}-${machine}" }
+  machine_arns = {
+    for machine, name in local.machine_names :
+    machine => "arn:${local.partition}:states:${local.region}:${local.account_id}:stateMachine:${name}"
+  }
+  failover_execution_arns = "arn:${local.partition}:states:${local.region}:${local.account_id}:execution:${var.prefix}-failover:*"
+
+  template_variables = {
+    partition              = local.partition
+    region                 = local.region
+    account_id             = local.account_id
+    environment_name       = var.name
+    functions              = local.function_arns
+    machines               = local.machine_arns
+    automatic              = var.failover.automatic
+    poll_seconds           = var.failover.poll_seconds
+    create_timeout_minutes = var.failover.create_timeout_minutes
+    heartbeat_seconds      = var.failover.heartbeat_seconds
+    parse_deadline_seconds = var.failover.parse_deadline_seconds
+    health_function_arn    = coalesce(var.failover.health_function_arn, lookup(local.function_arns, "heartbeat_check", "none"))
+  }
+
+  machine_schedules = {
+    for machine, schedule in {
+      snapshot = {
+        expression   = var.snapshot.schedule
+        max_age      = 300
+        max_attempts = 3
+      }
+      heartbeat_check = {
+        expression   = var.heartbeat.schedule
+        max_age      = 60 # a late check says nothing that the next one does not
+        max_attempts = 1
+      }
+    } : machine => schedule if contains(local.machines, machine)
+  }
+}
+
+resource "aws_cloudwatch_log_group" "machine" {
+  for_each = local.machine_names
+
+  # Log groups below /aws/vendedlogs/ need no entry each in the account's log resource policy, whose size is limited.
+  name              = "/aws/vendedlogs/states/${each.value}"
+  retention_in_days = var.log_retention_days
+  kms_key_id        = var.key_arn
+  tags              = var.tags
+}
+
+resource "aws_sfn_state_machine" "this" {
+  for_each = local.machine_names
+
+  name     = each.value
+  role_arn = aws_iam_role.machine[each.key].arn
+  definition = templatefile("${path.module}/${each.key}.asl.json", merge(local.template_variables, {
+    dag_timeout_minutes = each.key == "snapshot" ? var.snapshot.timeout_minutes : var.failover.dag_timeout_minutes
+  }))
+  tags = var.tags
+
+  logging_configuration {
+    level                  = "ERROR"
+    include_execution_data = false # inputs and outputs hold task tokens
+    log_destination        = "${aws_cloudwatch_log_group.machine[each.key].arn}:*"
+  }
+
+  depends_on = [aws_iam_role_policy.machine]
+}
+
+resource "aws_scheduler_schedule" "this" {
+  for_each = local.machine_schedules
+
+  name                         = local.machine_names[each.key]
+  description                  = "Starts the state machine ${local.machine_names[each.key]}"
+  schedule_expression          = each.value.expression
+  schedule_expression_timezone = "UTC"
+
+  flexible_time_window {
+    mode = "OFF"
+  }
+
+  target {
+    arn      = aws_sfn_state_machine.this[each.key].arn
+    role_arn = aws_iam_role.schedule[each.key].arn
+    # Written out, because jsonencode would escape the angle brackets that EventBridge Scheduler looks for.
+    input = "{\"scheduled_at\":\"<aws.scheduler.scheduled-time>\"}"
+
+    retry_policy {
+      maximum_event_age_in_seconds = each.value.max_age
+      maximum_retry_attempts       = each.value.max_attempts
+    }
+  }
+
+  depends_on = [aws_iam_role_policy.schedule]
+}

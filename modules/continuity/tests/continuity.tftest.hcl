@@ -1,0 +1,352 @@
+# What exists in which role, and what every role may do.
+
+mock_provider "aws" {
+  mock_data "aws_partition" {
+    defaults = { partition = "aws", dns_suffix = "amazonaws.com" }
+  }
+  mock_data "aws_region" {
+    defaults = { id = "us-west-2" }
+  }
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "111122223333" }
+  }
+  mock_resource "aws_iam_role" {
+    defaults = { arn = "arn:aws:iam::111122223333:role/mocked" }
+  }
+  mock_resource "aws_cloudwatch_log_group" {
+    defaults = { arn = "arn:aws:logs:us-west-2:111122223333:log-group:mocked" }
+  }
+  mock_resource "aws_sfn_state_machine" {
+    defaults = { arn = "arn:aws:states:us-west-2:111122223333:stateMachine:mocked" }
+  }
+}
+
+variables {
+  name    = "analytics"
+  prefix  = "analytics-us-west-2"
+  role    = "secondary"
+  peer    = { region = "us-east-1" }
+  key_arn = "arn:aws:kms:us-west-2:111122223333:key/mrk-1234abcd12ab34cd56ef1234567890ab"
+
+  environment_key_arn = "arn:aws:kms:us-west-2:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+
+  dag_bucket = {
+    name = "analytics-dags"
+    arn  = "arn:aws:s3:::analytics-dags"
+  }
+  snapshot_bucket = {
+    name = "analytics-snapshots"
+    arn  = "arn:aws:s3:::analytics-snapshots"
+  }
+  spec_json    = "{\"Name\":\"analytics\"}"
+  binding_json = "{\"SourceBucketArn\":\"arn:aws:s3:::analytics-dags\"}"
+  execution_role = {
+    arn  = "arn:aws:iam::111122223333:role/analytics-us-west-2-execution"
+    name = "analytics-us-west-2-execution"
+  }
+  network = {
+    vpc_id     = "vpc-1"
+    subnet_ids = ["subnet-1", "subnet-2"]
+  }
+}
+
+run "the_secondary_watches_and_takes_over" {
+  assert {
+    condition     = toset(keys(aws_lambda_function.this)) == toset(["backup", "heartbeat_check", "lease", "recreate", "restore"])
+    error_message = "The secondary has every function but replicate_existing."
+  }
+
+  assert {
+    condition     = toset(keys(aws_sfn_state_machine.this)) == toset(["failover", "heartbeat_check", "snapshot"])
+    error_message = "The secondary has the machines failover, heartbeat_check and snapshot."
+  }
+
+  assert {
+    condition     = toset(keys(aws_scheduler_schedule.this)) == toset(["heartbeat_check", "snapshot"])
+    error_message = "Checks and snapshots are scheduled, the failover is not."
+  }
+
+  assert {
+    condition     = aws_scheduler_schedule.this["snapshot"].target[0].input == "{\"scheduled_at\":\"<aws.scheduler.scheduled-time>\"}"
+    error_message = "EventBridge Scheduler replaces only the literal <aws.scheduler.scheduled-time>."
+  }
+}
+
+# Failure covered: a lease that begins with the wrong holder lets the secondary act while the primary lives.
+run "the_lease_begins_with_the_primary" {
+  assert {
+    condition = jsondecode(aws_dynamodb_table_item.lease[0].item) == jsondecode(jsonencode({
+      pk        = { S = "lease" }
+      sk        = { S = "lease" }
+      holder    = { S = "us-east-1" }
+      token     = { N = "1" }
+      since     = { N = "0" }
+      reason    = { S = "created" }
+      live      = { BOOL = true }
+      execution = { S = "" }
+      locked    = { BOOL = false }
+    }))
+    error_message = "The lease must begin live, unlocked, with token 1 and the primary as its holder."
+  }
+
+  assert {
+    condition = (
+      jsondecode(aws_cloudformation_stack.lease[0].template_body).Resources.Lease.Properties.StreamSpecification.StreamViewType == "NEW_AND_OLD_IMAGES" && jsondecode(aws_cloudformation_stack.lease[0].template_body).Resources.Lease.Properties.TimeToLiveSpecification.AttributeName == "expires_at" &&
+      jsondecode(aws_cloudformation_stack.lease[0].template_body).Resources.Lease.Properties.PointInTimeRecoverySpecification.PointInTimeRecoveryEnabled && jsondecode(aws_cloudformation_stack.lease[0].template_body).Resources.Lease.Properties.SSESpecification.KMSMasterKeyId == var.key_arn
+    )
+    error_message = "The table must be fit for a replica: streams, TTL, recovery, the multi-Region key."
+  }
+}
+
+# Failure covered: iam:PassRole on "*", service:* and grants of whole services.
+run "no_role_has_a_wildcard_action" {
+  assert {
+    condition = alltrue(flatten([
+      for policy in concat(values(aws_iam_role_policy.function), values(aws_iam_role_policy.machine), values(aws_iam_role_policy.schedule), aws_iam_role_policy.execution_role[*]) : [
+        for statement in jsondecode(policy.policy).Statement : [for action in flatten([statement.Action]) : !strcontains(action, "*")]
+      ]
+    ]))
+    error_message = "No statement may have a wildcard in an action."
+  }
+
+  assert {
+    condition = alltrue(flatten([
+      for policy in concat(values(aws_iam_role_policy.function), values(aws_iam_role_policy.machine), values(aws_iam_role_policy.schedule), aws_iam_role_policy.execution_role[*]) : [
+        for statement in jsondecode(policy.policy).Statement :
+        !contains(flatten([statement.Resource]), "*") || contains(["ContinuityAnswers", "ForwardedLogDelivery", "ForwardedNetworkInterfaceLookup", "ForwardedNetworkLookup", "PublishMetrics", "ReadSchedulerHeartbeat"], statement.Sid)
+      ]
+    ]))
+    error_message = "The resource \"*\" is for what has no finer resource only."
+  }
+
+  assert {
+    condition = [
+      for statement in jsondecode(aws_iam_role_policy.function["recreate"].policy).Statement : statement.Resource if statement.Sid == "PassExecutionRole"
+    ] == ["arn:aws:iam::111122223333:role/analytics-us-west-2-execution"]
+    error_message = "Only the execution role may be passed."
+  }
+}
+
+run "a_machine_calls_its_own_functions_only" {
+  assert {
+    condition = alltrue([
+      for machine, functions in { failover = ["lease", "recreate", "restore"], heartbeat_check = ["heartbeat_check", "lease", "recreate"], snapshot = ["backup"] } :
+      toset(flatten([for statement in jsondecode(aws_iam_role_policy.machine[machine].policy).Statement : statement.Resource if statement.Sid == "CallFunctions"])) ==
+      toset([for function in functions : "arn:aws:lambda:us-west-2:111122223333:function:analytics-us-west-2-${function}"])
+    ])
+    error_message = "A machine may invoke exactly the functions it calls."
+  }
+
+  assert {
+    condition = [
+      for statement in jsondecode(aws_iam_role_policy.machine["heartbeat_check"].policy).Statement : statement.Resource if contains(flatten([statement.Action]), "states:StartExecution")
+    ] == ["arn:aws:states:us-west-2:111122223333:stateMachine:analytics-us-west-2-failover"]
+    error_message = "Only the heartbeat check may start a failover, and nothing else."
+  }
+
+  assert {
+    condition     = alltrue([for machine in values(aws_sfn_state_machine.this) : machine.logging_configuration[0].level == "ERROR" && !machine.logging_configuration[0].include_execution_data])
+    error_message = "Logs must not hold inputs and outputs: they carry task tokens."
+  }
+}
+
+run "functions_of_a_private_web_server_run_in_its_network" {
+  assert {
+    condition     = [for function, resource in aws_lambda_function.this : function if length(resource.vpc_config) > 0] == ["backup", "restore"]
+    error_message = "backup and restore run in the VPC; heartbeat_check must reach the other Region whatever happens to it."
+  }
+
+  assert {
+    condition     = alltrue([for group in aws_cloudwatch_log_group.function : group.kms_key_id == var.key_arn && group.retention_in_days == 90])
+    error_message = "Log groups must have a key and a retention."
+  }
+}
+
+run "functions_of_a_public_web_server_need_no_network" {
+  variables {
+    webserver_access_mode = "PUBLIC_ONLY"
+  }
+
+  assert {
+    condition     = length(aws_security_group.functions) == 0 && alltrue([for resource in aws_lambda_function.this : length(resource.vpc_config) == 0])
+    error_message = "With a public web server no function runs in the VPC."
+  }
+}
+
+# Failure covered: monitoring starts a takeover although the operator has switched it off.
+run "without_automatic_failover_nothing_may_start_one" {
+  variables {
+    failover = { automatic = false }
+  }
+
+  assert {
+    condition     = !strcontains(aws_iam_role_policy.machine["heartbeat_check"].policy, "states:StartExecution")
+    error_message = "The heartbeat check must not even be allowed to start a failover."
+  }
+}
+
+run "a_detector_of_the_callers_own_takes_the_place_of_ours" {
+  variables {
+    failover = { health_function_arn = "arn:aws:lambda:us-west-2:111122223333:function:our-detector" }
+  }
+
+  assert {
+    condition = (
+      strcontains(aws_iam_role_policy.machine["heartbeat_check"].policy, "function:our-detector") &&
+      strcontains(aws_sfn_state_machine.this["heartbeat_check"].definition, "function:our-detector")
+    )
+    error_message = "The machine must call the caller's detector and be allowed to."
+  }
+}
+
+run "the_primary_takes_snapshots_and_keeps_a_replica_of_the_lease" {
+  variables {
+    role                       = "primary"
+    peer                       = { region = "us-east-1", lease_table_arn = "arn:aws:dynamodb:us-east-1:111122223333:table/analytics-us-east-1-lease" }
+    batch_replication_role_arn = "arn:aws:iam::111122223333:role/batch"
+  }
+
+  assert {
+    condition     = toset(keys(aws_lambda_function.this)) == toset(["backup", "replicate_existing"]) && toset(keys(aws_sfn_state_machine.this)) == toset(["replicate_existing", "snapshot"])
+    error_message = "The primary takes snapshots and replicates existing objects; it cannot fail over."
+  }
+
+  assert {
+    condition     = length(aws_cloudformation_stack.lease) == 0 && aws_dynamodb_table_replica.lease[0].global_table_arn == var.peer.lease_table_arn
+    error_message = "The primary keeps a replica, no table of its own."
+  }
+
+  assert {
+    condition     = aws_lambda_function.this["backup"].environment[0].variables.LEASE_TABLE == "analytics-us-east-1-lease"
+    error_message = "The replica has the name of its home."
+  }
+
+  assert {
+    condition = [
+      for statement in jsondecode(output.dag_policy_json).Statement : [statement.Resource, statement.Condition["ForAllValues:StringEquals"]["dynamodb:LeadingKeys"]] if statement.Sid == "ContinuityBeat"
+    ] == [["arn:aws:dynamodb:us-west-2:111122223333:table/analytics-us-east-1-lease", ["beat#us-west-2"]]]
+    error_message = "The canary DAG writes its own Region's beats to its own Region's replica, and cannot touch the lease."
+  }
+
+  assert {
+    condition = [
+      for statement in jsondecode(output.dag_policy_json).Statement : [statement.Action, statement.Resource, statement.Condition["ForAllValues:StringEquals"]["dynamodb:LeadingKeys"]] if statement.Sid == "ContinuityGuard"
+    ] == [[["dynamodb:GetItem"], "arn:aws:dynamodb:us-west-2:111122223333:table/analytics-us-east-1-lease", ["lease"]]]
+    error_message = "The guard reads the lease from its own Region's replica, and cannot write it."
+  }
+
+  assert {
+    condition     = [for statement in jsondecode(aws_iam_role_policy.function["replicate_existing"].policy).Statement : statement.Resource if statement.Sid == "PassBatchReplicationRole"] == ["arn:aws:iam::111122223333:role/batch"]
+    error_message = "Only the Batch Replication role may be passed."
+  }
+}
+
+run "a_standalone_holds_its_own_lease" {
+  variables {
+    role = "standalone"
+    peer = null
+  }
+
+  assert {
+    condition     = jsondecode(aws_dynamodb_table_item.lease[0].item).holder.S == "us-west-2" && keys(aws_sfn_state_machine.this) == ["snapshot"]
+    error_message = "A standalone holds the lease itself and takes snapshots."
+  }
+}
+
+# Failure covered: a restore overwrites Region-specific settings, so later snapshots go to the dead Region.
+run "settings_and_specs_carry_their_region" {
+  assert {
+    condition     = aws_s3_object.settings.key == "dags/continuity/settings.us-west-2.json" && jsondecode(aws_s3_object.settings.content).snapshot_bucket == "analytics-snapshots" && jsondecode(aws_s3_object.settings.content).dag_prefix == "dags/"
+    error_message = "Each Region uploads settings of its own, named by it."
+  }
+
+  assert {
+    condition     = toset([for object in aws_s3_object.spec : object.key]) == toset(["spec/analytics/published.us-west-2.json", "spec/analytics/binding.us-west-2.json"])
+    error_message = "Spec and binding are published below the Region's name."
+  }
+
+  assert {
+    condition     = alltrue([for file in ["continuity_snapshot.py", "continuity_restore.py", "continuity_go_live.py", "continuity_beat.py", "continuity_guard.py", "continuity/__init__.py"] : contains(keys(aws_s3_object.dag), file)])
+    error_message = "All metadata DAGs and their package must be uploaded."
+  }
+}
+
+run "a_role_of_the_callers_own_is_left_as_it_is" {
+  variables {
+    execution_role = { arn = "arn:aws:iam::111122223333:role/airflow" }
+  }
+
+  assert {
+    condition     = length(aws_iam_role_policy.execution_role) == 0 && length(jsondecode(output.dag_policy_json).Statement) > 0
+    error_message = "Nothing is attached to the caller's role; the document is an output."
+  }
+}
+
+run "code_from_a_bucket_of_the_callers_own" {
+  variables {
+    function_package = { bucket = "code", key = "package.zip", version = "7" }
+  }
+
+  assert {
+    condition     = aws_lambda_function.this["lease"].s3_bucket == "code" && aws_lambda_function.this["lease"].s3_object_version == "7" && aws_lambda_function.this["lease"].filename == null && output.code_sha256 == null
+    error_message = "The package must come from the caller's bucket."
+  }
+}
+
+# Failure covered: CreateEnvironment is refused at the failover, because MWAA may not do in the function's name what it needs.
+run "recreate_may_forward_what_creating_an_environment_needs" {
+  command = plan
+
+  assert {
+    condition = jsonencode({
+      for statement in jsondecode(aws_iam_role_policy.function["recreate"].policy).Statement :
+      statement.Sid => sort(flatten([statement.Action])) if startswith(statement.Sid, "Forwarded") && statement.Sid != "ForwardedLogs"
+      }) == jsonencode({
+      ForwardedNetworkLookup    = ["ec2:DescribeRouteTables", "ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcs"]
+      ForwardedNetworkEndpoints = ["ec2:CreateNetworkInterface", "ec2:CreateVpcEndpoint"]
+      ForwardedBucketEncryption = ["s3:GetEncryptionConfiguration"]
+      ForwardedEnvironmentKey = [
+        "kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext", "kms:ListGrants",
+        "kms:ReEncryptFrom", "kms:ReEncryptTo", "kms:RevokeGrant",
+      ]
+      ForwardedServiceLinkedRole = ["iam:CreateServiceLinkedRole"]
+    })
+    error_message = "These are the grants that MWAA asks of whoever creates an environment, and no others."
+  }
+
+  assert {
+    condition = alltrue([
+      for statement in jsondecode(aws_iam_role_policy.function["recreate"].policy).Statement : statement.Resource == var.environment_key_arn
+      if statement.Sid == "ForwardedEnvironmentKey"
+    ])
+    error_message = "MWAA must be handed the key of the environment, not the one of the buckets."
+  }
+
+  assert {
+    condition = [
+      for statement in jsondecode(aws_iam_role_policy.function["recreate"].policy).Statement : [statement.Resource, statement.Condition.StringEquals["iam:AWSServiceName"]]
+      if statement.Sid == "ForwardedServiceLinkedRole"
+    ] == [["arn:aws:iam::111122223333:role/aws-service-role/airflow.amazonaws.com/AWSServiceRoleForAmazonMWAA", "airflow.amazonaws.com"]]
+    error_message = "Only MWAA's own service-linked role may be created."
+  }
+}
+
+run "who_has_security_groups_of_their_own_can_admit_the_functions" {
+  assert {
+    condition     = output.functions_security_group_id == aws_security_group.functions[0].id
+    error_message = "The security group of the functions must be told."
+  }
+}
+
+run "functions_of_a_public_web_server_need_no_security_group" {
+  command = plan
+
+  variables {
+    webserver_access_mode = "PUBLIC_ONLY"
+  }
+
+  assert {
+    condition     = output.functions_security_group_id == null
+    error_message = "Outside of the network there is no security group."
+  }
+}

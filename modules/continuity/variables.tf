@@ -1,0 +1,235 @@
+# Who and where
+
+variable "name" {
+  type        = string
+  description = "Name of the environment, the same in both Regions."
+  nullable    = false
+}
+
+variable "prefix" {
+  type        = string
+  description = "Prefix of every name here. Unique in the account, so it carries the Region; at most 36 characters, because the longest role name adds 28."
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-zA-Z][a-zA-Z0-9-]{0,35}$", var.prefix))
+    error_message = "prefix must start with a letter and have 1 to 36 letters, digits or hyphens."
+  }
+}
+
+variable "role" {
+  type        = string
+  description = "Role of this Region: `standalone`, `primary` or `secondary`."
+  nullable    = false
+
+  validation {
+    condition     = contains(["standalone", "primary", "secondary"], var.role)
+    error_message = "role must be standalone, primary or secondary."
+  }
+}
+
+variable "peer" {
+  type = object({
+    region          = string
+    lease_table_arn = optional(string)
+  })
+  description = "The other Region; null when standalone. `lease_table_arn` is needed in the primary, which keeps a replica of the secondary's lease table."
+  default     = null
+}
+
+variable "tags" {
+  type        = map(string)
+  description = "Tags of every resource here."
+  default     = {}
+  nullable    = false
+}
+
+# What the environment is made of
+
+variable "key_arn" {
+  type        = string
+  description = "ARN of this Region's KMS key: logs, lease table and everything in the buckets."
+  nullable    = false
+}
+
+variable "environment_key_arn" {
+  type        = string
+  description = "ARN of the key MWAA encrypts the environment with, for `recreate` to hand over; null where AWS owns that key."
+  default     = null
+}
+
+variable "dag_bucket" {
+  type = object({
+    name = string
+    arn  = string
+  })
+  description = "The DAG bucket of this Region."
+  nullable    = false
+}
+
+variable "dag_s3_path" {
+  type        = string
+  description = "Folder of the DAGs in the DAG bucket."
+  default     = "dags"
+  nullable    = false
+}
+
+variable "snapshot_bucket" {
+  type = object({
+    name = string
+    arn  = string
+  })
+  description = "The snapshot bucket of this Region."
+  nullable    = false
+}
+
+variable "spec_json" {
+  type        = string
+  description = "The spec: the CreateEnvironment document of this Region as JSON."
+  nullable    = false
+}
+
+variable "binding_json" {
+  type        = string
+  description = "What of the spec belongs to this Region, as JSON; laid over the other Region's spec at a failover."
+  nullable    = false
+}
+
+variable "execution_role" {
+  type = object({
+    arn  = string
+    name = optional(string)
+  })
+  description = <<-DESCRIPTION
+    The execution role of the environment.
+
+    - `arn`: what `recreate` passes to MWAA.
+    - `name`: when given, the grants of the metadata DAGs are attached to the role; when null (a role of the caller's own), attach output `dag_policy_json` yourself.
+  DESCRIPTION
+  nullable    = false
+}
+
+variable "network" {
+  type = object({
+    vpc_id     = string
+    subnet_ids = list(string)
+  })
+  description = "Network of the environment. `backup` and `restore` run in it when the web server is private."
+  nullable    = false
+}
+
+variable "webserver_access_mode" {
+  type        = string
+  description = "`PRIVATE_ONLY` or `PUBLIC_ONLY`: how the environment's web server is reached, and with it InvokeRestApi."
+  default     = "PRIVATE_ONLY"
+  nullable    = false
+
+  validation {
+    condition     = contains(["PRIVATE_ONLY", "PUBLIC_ONLY"], var.webserver_access_mode)
+    error_message = "webserver_access_mode must be PRIVATE_ONLY or PUBLIC_ONLY."
+  }
+}
+
+variable "webserver_security_group_ids" {
+  type        = map(string)
+  description = "Security groups of the environment that this module may open to its functions on port 443, by a name of their own; empty for the caller's groups."
+  default     = {}
+  nullable    = false
+}
+
+variable "batch_replication_role_arn" {
+  type        = string
+  description = "ARN of the role that S3 Batch Replication works with. Needed in the primary."
+  default     = null
+}
+
+# How it acts
+
+variable "snapshot" {
+  type = object({
+    schedule          = optional(string, "rate(15 minutes)")
+    timeout_minutes   = optional(number, 30)
+    tables            = optional(map(string), {})
+    local_variables   = optional(list(string), [])
+    local_connections = optional(list(string), [])
+  })
+  description = <<-DESCRIPTION
+    When snapshots are taken and what they hold.
+
+    - `schedule`: EventBridge Scheduler expression.
+    - `timeout_minutes`: how long the snapshot DAG may take.
+    - `tables`: table name to `carry` or `skip`, over the built-in policy.
+    - `local_variables`, `local_connections`: name patterns of what stays in its Region.
+  DESCRIPTION
+  default     = {}
+  nullable    = false
+}
+
+variable "heartbeat" {
+  type = object({
+    schedule = optional(string, "rate(1 minute)")
+    periods  = optional(number, 5)
+    missing  = optional(number, 3)
+  })
+  description = "The heartbeat check of the secondary: `missing` of the last `periods` minutes without a beat count as an outage."
+  default     = {}
+  nullable    = false
+}
+
+variable "failover" {
+  type = object({
+    automatic              = optional(bool, true)
+    cooldown_minutes       = optional(number, 60)
+    poll_seconds           = optional(number, 30)
+    create_timeout_minutes = optional(number, 120)
+    dag_timeout_minutes    = optional(number, 60)
+    heartbeat_seconds      = optional(number, 300)
+    parse_deadline_seconds = optional(number, 900)
+    health_function_arn    = optional(string)
+    in_flight = optional(object({
+      default = optional(string, "rerun")
+      dags    = optional(map(string), {})
+    }), {})
+  })
+  description = <<-DESCRIPTION
+    The failover of the secondary.
+
+    - `automatic`: whether an unhealthy verdict starts it; by hand it can always be started.
+    - `cooldown_minutes`: how long after one failover no other starts.
+    - `poll_seconds`: pause between two looks at the environment.
+    - `create_timeout_minutes`, `dag_timeout_minutes`: limits of the creation and of a restore.
+    - `heartbeat_seconds`: a metadata DAG that was started and is not heard of for this long has failed.
+    - `parse_deadline_seconds`: how long go-live waits for DAGs to be parsed.
+    - `health_function_arn`: a function of the caller's own in the place of `heartbeat_check`. It publishes `UnknownHealth`, `Unhealthy` and `Healthy` (0 or 1, namespace `MwaaContinuity`, dimension `Environment`) itself: the alarm of unknown health sees nothing else, and takes its silence for nothing.
+    - `in_flight`: `rerun` or `fail`, by default and per DAG, for what was in flight at the cut.
+  DESCRIPTION
+  default     = {}
+  nullable    = false
+}
+
+variable "function_package" {
+  type = object({
+    bucket  = string
+    key     = string
+    version = optional(string)
+  })
+  description = "Take the functions' package from this S3 object instead of from the module: for accounts that admit code only from their own bucket."
+  default     = null
+}
+
+variable "function_roles" {
+  type = object({
+    path                 = optional(string, "/")
+    permissions_boundary = optional(string)
+  })
+  description = "IAM path and permissions boundary (ARN) of the roles of functions, state machines and schedules."
+  default     = {}
+  nullable    = false
+}
+
+variable "log_retention_days" {
+  type        = number
+  description = "Days that the logs of functions and state machines are kept."
+  default     = 90
+  nullable    = false
+}

@@ -1,0 +1,64 @@
+# Alarms over the metrics of the functions (namespace MwaaContinuity) and their errors.
+
+locals {
+  # CloudWatch looks back a day by periods of minutes, and a week by periods of an hour.
+  age_period  = var.snapshot_age_limit_minutes > 1440 ? 3600 : var.snapshot_age_limit_minutes >= 15 ? 300 : 60
+  age_periods = max(1, ceil(var.snapshot_age_limit_minutes * 60 / local.age_period))
+}
+
+resource "aws_cloudwatch_metric_alarm" "unknown_health" {
+  count = var.role == "secondary" ? 1 : 0
+
+  alarm_name          = "${var.prefix}-unknown-health"
+  alarm_description   = "The heartbeat check of ${var.name} has not been able to say whether the primary is healthy for ${var.unknown_periods} minutes${var.verdict_every_minute ? ", or has not run, or could not publish its verdict" : ""}. Nothing fails over while this lasts. Look at the last executions of the state machine heartbeat_check, and at the signals in the log of the function heartbeat_check."
+  namespace           = "MwaaContinuity"
+  metric_name         = "UnknownHealth"
+  dimensions          = { Environment = var.name }
+  statistic           = "Minimum"
+  period              = 60
+  evaluation_periods  = var.unknown_periods
+  comparison_operator = "GreaterThanOrEqualToThreshold"
+  threshold           = 1
+  # Where a verdict is due every minute, silence is no better than not knowing. While this Region is active the lease function publishes 0.
+  treat_missing_data = var.verdict_every_minute ? "breaching" : "missing"
+  alarm_actions      = [local.topic_arn]
+  ok_actions         = [local.topic_arn]
+  tags               = var.tags
+}
+
+resource "aws_cloudwatch_metric_alarm" "snapshot_age" {
+  alarm_name          = "${var.prefix}-snapshot-age"
+  alarm_description   = "The newest verified snapshot of ${var.name} in ${local.region} is older than ${var.snapshot_age_limit_minutes} minutes: a failover now would lose more than that. Look at the last executions of the state machine snapshot."
+  namespace           = "MwaaContinuity"
+  metric_name         = "SnapshotAgeSeconds"
+  dimensions          = { Environment = var.name }
+  statistic           = "Minimum"
+  period              = local.age_period
+  evaluation_periods  = local.age_periods
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = var.snapshot_age_limit_minutes * 60
+  # The age is published with every snapshot, so silence means that none was taken. The secondary is silent by nature
+  # until it holds the lease.
+  treat_missing_data = var.role == "secondary" ? "notBreaching" : "breaching"
+  alarm_actions      = [local.topic_arn]
+  ok_actions         = [local.topic_arn]
+  tags               = var.tags
+}
+
+resource "aws_cloudwatch_metric_alarm" "function_errors" {
+  for_each = var.function_arns
+
+  alarm_name          = "${var.prefix}-${each.key}-errors"
+  alarm_description   = "The function ${each.key} of ${var.name} in ${local.region} has failed in each of the last three periods of five minutes. Its log names the cause."
+  namespace           = "AWS/Lambda"
+  metric_name         = "Errors"
+  dimensions          = { FunctionName = element(split(":", each.value), 6) }
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 3
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 0
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [local.topic_arn]
+  tags                = var.tags
+}

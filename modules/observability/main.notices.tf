@@ -1,0 +1,75 @@
+# Notices come from EventBridge, not from the state machines: what timed out or was stopped by hand cannot tell anybody.
+
+locals {
+  # What a failed machine means and what to do, in words for whoever is woken by it.
+  failure_advice = {
+    snapshot           = "No new snapshot was stored: the newest one keeps ageing, and with it what a failover would lose. Look at the cause; the next scheduled snapshot tries again."
+    heartbeat_check    = "The health of the other Region was not judged. One failed check needs nothing; if these notices go on, no failover will start by itself."
+    failover           = "The failover did not complete. Look at the cause and mend it; unless the cause says otherwise, start the state machine again: it goes on from where the environment is."
+    replicate_existing = "Objects that were in the buckets before replication was set up are not all in the other Region. Look at the cause and start the state machine again."
+  }
+
+  notices = merge(
+    {
+      for machine, arn in var.state_machine_arns : "${machine}-failure" => {
+        machine_arn = arn
+        statuses    = ["FAILED", "TIMED_OUT", "ABORTED"]
+        output      = null
+        description = "Tells when ${machine} of ${var.name} failed, timed out or was aborted"
+        sentence    = "${machine} of the MWAA environment ${var.name} in <region> ended as <status> at <time>. ${lookup(local.failure_advice, machine, "Look at the cause.")} Error: <error>. Cause: <cause>. Execution: <execution>"
+      }
+    },
+    {
+      for machine, arn in var.state_machine_arns : "${machine}-success" => {
+        machine_arn = arn
+        statuses    = ["SUCCEEDED"]
+        # An execution that found nothing to do succeeds as well, but only one that went live says so in its output.
+        output      = "*went_live*"
+        description = "Tells when ${machine} of ${var.name} succeeded"
+        sentence    = "The failover of the MWAA environment ${var.name} is complete: since <time> it is live in <region>. What it restored, and the work of how many seconds is run again or lost (rpo_seconds): <output>. Tell its users the new web address, and keep the other Region's environment from running until it is failed back. Execution: <execution>"
+      } if machine == "failover"
+    },
+  )
+
+  rule_names = { for notice in keys(local.notices) : notice => "${var.prefix}-${notice}" }
+  rule_arns  = { for notice, name in local.rule_names : notice => "arn:${local.partition}:events:${local.region}:${local.account_id}:rule/${name}" }
+}
+
+resource "aws_cloudwatch_event_rule" "notice" {
+  for_each = local.notices
+
+  name        = local.rule_names[each.key]
+  description = each.value.description
+  tags        = var.tags
+
+  event_pattern = jsonencode({
+    source      = ["aws.states"]
+    detail-type = ["Step Functions Execution Status Change"]
+    detail = merge(
+      { stateMachineArn = [each.value.machine_arn], status = each.value.statuses },
+      { for field, pattern in { output = each.value.output } : field => [{ wildcard = pattern }] if pattern != null },
+    )
+  })
+}
+
+resource "aws_cloudwatch_event_target" "notice" {
+  for_each = local.notices
+
+  rule      = aws_cloudwatch_event_rule.notice[each.key].name
+  target_id = "topic"
+  arn       = local.topic_arn
+
+  input_transformer {
+    input_paths = {
+      cause     = "$.detail.cause"
+      error     = "$.detail.error"
+      execution = "$.detail.executionArn"
+      output    = "$.detail.output"
+      region    = "$.region"
+      status    = "$.detail.status"
+      time      = "$.time"
+    }
+    # Written out, because jsonencode would escape the angle brackets that EventBridge looks for.
+    input_template = "\"${each.value.sentence}\""
+  }
+}

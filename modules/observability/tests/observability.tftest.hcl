@@ -1,0 +1,186 @@
+# Failure covered: a successful failover notifies nobody; one that failed, timed out or was stopped by hand tells nobody either.
+
+mock_provider "aws" {
+  mock_data "aws_partition" {
+    defaults = { partition = "aws", dns_suffix = "amazonaws.com" }
+  }
+  mock_data "aws_region" {
+    defaults = { id = "us-west-2" }
+  }
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "111122223333" }
+  }
+  mock_resource "aws_sns_topic" {
+    defaults = { arn = "arn:aws:sns:us-west-2:111122223333:analytics-us-west-2-notices" }
+  }
+}
+
+variables {
+  name    = "analytics"
+  prefix  = "analytics-us-west-2"
+  role    = "secondary"
+  key_arn = "arn:aws:kms:us-west-2:111122223333:key/mrk-1234abcd12ab34cd56ef1234567890ab"
+  state_machine_arns = {
+    failover        = "arn:aws:states:us-west-2:111122223333:stateMachine:analytics-us-west-2-failover"
+    heartbeat_check = "arn:aws:states:us-west-2:111122223333:stateMachine:analytics-us-west-2-heartbeat_check"
+    snapshot        = "arn:aws:states:us-west-2:111122223333:stateMachine:analytics-us-west-2-snapshot"
+  }
+  function_arns = {
+    backup = "arn:aws:lambda:us-west-2:111122223333:function:analytics-us-west-2-backup"
+  }
+  notifications              = { emails = ["on-call@example.com"] }
+  snapshot_age_limit_minutes = 45
+}
+
+run "every_failure_and_a_completed_failover_are_told" {
+  assert {
+    condition     = toset(keys(aws_cloudwatch_event_rule.notice)) == toset(["failover-failure", "failover-success", "heartbeat_check-failure", "snapshot-failure"])
+    error_message = "There must be a failure notice per state machine and a success notice of the failover only."
+  }
+
+  assert {
+    condition = alltrue([
+      for notice, rule in aws_cloudwatch_event_rule.notice : join(",", jsondecode(rule.event_pattern).detail.status) == (
+        endswith(notice, "-success") ? "SUCCEEDED" : "FAILED,TIMED_OUT,ABORTED"
+      )
+    ])
+    error_message = "A failure notice must cover FAILED, TIMED_OUT and ABORTED."
+  }
+
+  assert {
+    condition     = jsondecode(aws_cloudwatch_event_rule.notice["failover-success"].event_pattern).detail.stateMachineArn == [var.state_machine_arns.failover]
+    error_message = "The success notice must be about the failover machine."
+  }
+
+  assert {
+    condition = alltrue([
+      for notice, rule in aws_cloudwatch_event_rule.notice : lookup(jsondecode(rule.event_pattern).detail, "output", null) == (
+        notice == "failover-success" ? [{ wildcard = "*went_live*" }] : null
+      )
+    ])
+    error_message = "The success notice must be for executions that went live only, and no failure notice may depend on an output."
+  }
+
+  assert {
+    condition     = strcontains(aws_cloudwatch_event_target.notice["failover-success"].input_transformer[0].input_template, "<output>")
+    error_message = "The success notice must name the snapshot and the RPO, which are the output."
+  }
+
+  assert {
+    condition     = alltrue([for target in aws_cloudwatch_event_target.notice : can(regex("^\"[^\"]*<execution>[^\"]*\"$", target.input_transformer[0].input_template))])
+    error_message = "A notice must be one quoted sentence that names the execution."
+  }
+
+  assert {
+    condition = alltrue([
+      for target in aws_cloudwatch_event_target.notice : alltrue([
+        for variable in regexall("<([a-z]+)>", target.input_transformer[0].input_template) : contains(keys(target.input_transformer[0].input_paths), variable[0])
+      ])
+    ])
+    error_message = "Every variable of a sentence must have an input path, or it is printed as it stands."
+  }
+}
+
+run "only_our_rules_and_alarms_may_publish" {
+  assert {
+    condition     = aws_sns_topic.this[0].kms_master_key_id == var.key_arn
+    error_message = "The topic must be encrypted with the Region's key."
+  }
+
+  assert {
+    condition     = toset(jsondecode(aws_sns_topic_policy.this[0].policy).Statement[0].Condition.ArnEquals["aws:SourceArn"]) == toset([for notice in keys(aws_cloudwatch_event_rule.notice) : "arn:aws:events:us-west-2:111122223333:rule/analytics-us-west-2-${notice}"])
+    error_message = "EventBridge may publish for the rules of this module only."
+  }
+
+  assert {
+    condition     = jsondecode(aws_sns_topic_policy.this[0].policy).Statement[1].Condition.ArnLike["aws:SourceArn"] == "arn:aws:cloudwatch:us-west-2:111122223333:alarm:analytics-us-west-2-*"
+    error_message = "CloudWatch may publish for the alarms of this module only."
+  }
+
+  assert {
+    condition     = aws_sns_topic_subscription.email["on-call@example.com"].protocol == "email"
+    error_message = "The address must be subscribed."
+  }
+}
+
+run "silence_of_the_primary_is_an_alarm_and_of_the_secondary_is_none" {
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.snapshot_age.threshold == 2700 && aws_cloudwatch_metric_alarm.snapshot_age.period * aws_cloudwatch_metric_alarm.snapshot_age.evaluation_periods == 2700
+    error_message = "The alarm must look back as far as the limit, in seconds."
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.snapshot_age.treat_missing_data == "notBreaching"
+    error_message = "The secondary takes no snapshots before it holds the lease: that is no alarm."
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.unknown_health[0].metric_name == "UnknownHealth" && aws_cloudwatch_metric_alarm.unknown_health[0].evaluation_periods == 5
+    error_message = "Unknown health for five periods must raise an alarm."
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.unknown_health[0].treat_missing_data == "missing"
+    error_message = "Where verdicts come less often than every minute, a minute without one is no alarm."
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.function_errors["backup"].dimensions.FunctionName == "analytics-us-west-2-backup"
+    error_message = "The alarm must watch the function by its name."
+  }
+}
+
+run "no_verdict_is_an_alarm_where_one_is_due_every_minute" {
+  variables {
+    verdict_every_minute = true
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.unknown_health[0].treat_missing_data == "breaching" && strcontains(aws_cloudwatch_metric_alarm.unknown_health[0].alarm_description, "or has not run")
+    error_message = "A switched-off schedule or a refused metric must not be silent."
+  }
+}
+
+run "the_primary_alarms_on_missing_snapshots" {
+  variables {
+    role                       = "primary"
+    snapshot_age_limit_minutes = 4320
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.snapshot_age.treat_missing_data == "breaching"
+    error_message = "In the primary no data means no snapshot."
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.snapshot_age.period == 3600 && aws_cloudwatch_metric_alarm.snapshot_age.evaluation_periods == 72
+    error_message = "Above a day CloudWatch wants periods of an hour."
+  }
+
+  assert {
+    condition     = length(aws_cloudwatch_metric_alarm.unknown_health) == 0
+    error_message = "Only the secondary checks health."
+  }
+}
+
+run "a_topic_of_the_callers_own_is_left_as_it_is" {
+  variables {
+    notifications = { topic_arn = "arn:aws:sns:us-west-2:111122223333:on-call" }
+  }
+
+  assert {
+    condition     = length(aws_sns_topic.this) == 0 && length(aws_sns_topic_policy.this) == 0 && output.topic_arn == "arn:aws:sns:us-west-2:111122223333:on-call"
+    error_message = "No topic and no policy may be made beside the caller's."
+  }
+}
+
+run "bad_addresses_are_refused" {
+  command = plan
+
+  variables {
+    notifications              = { emails = ["on-call"], topic_arn = "on-call" }
+    snapshot_age_limit_minutes = 0
+  }
+
+  expect_failures = [var.notifications, var.snapshot_age_limit_minutes]
+}

@@ -1,0 +1,150 @@
+# The buckets this module creates. A bucket of the caller's own is never touched.
+
+resource "aws_s3_bucket" "this" {
+  for_each = local.created_buckets
+
+  bucket        = each.value
+  force_destroy = var.force_destroy
+
+  tags = var.tags
+}
+
+resource "aws_s3_bucket_ownership_controls" "this" {
+  for_each = local.created_buckets
+
+  bucket = aws_s3_bucket.this[each.key].id
+
+  rule {
+    object_ownership = "BucketOwnerEnforced"
+  }
+}
+
+resource "aws_s3_bucket_public_access_block" "this" {
+  for_each = local.created_buckets
+
+  bucket                  = aws_s3_bucket.this[each.key].id
+  block_public_acls       = true
+  block_public_policy     = true
+  ignore_public_acls      = true
+  restrict_public_buckets = true
+}
+
+resource "aws_s3_bucket_versioning" "this" {
+  for_each = local.created_buckets
+
+  bucket = aws_s3_bucket.this[each.key].id
+
+  versioning_configuration {
+    status = "Enabled"
+  }
+}
+
+resource "aws_s3_bucket_server_side_encryption_configuration" "this" {
+  for_each = local.created_buckets
+
+  bucket = aws_s3_bucket.this[each.key].id
+
+  rule {
+    bucket_key_enabled = true
+
+    apply_server_side_encryption_by_default {
+      sse_algorithm     = "aws:kms"
+      kms_master_key_id = local.key_arn
+    }
+  }
+}
+
+data "aws_iam_policy_document" "bucket" {
+  for_each = local.created_buckets
+
+  # A denial, so the wildcards grant nothing.
+  statement {
+    sid       = "OnlyByTls"
+    effect    = "Deny"
+    actions   = ["s3:*"]
+    resources = [local.bucket_arns[each.key], "${local.bucket_arns[each.key]}/*"]
+
+    principals {
+      type        = "*"
+      identifiers = ["*"]
+    }
+
+    condition {
+      test     = "Bool"
+      variable = "aws:SecureTransport"
+      values   = ["false"]
+    }
+  }
+}
+
+resource "aws_s3_bucket_policy" "this" {
+  for_each = local.created_buckets
+
+  bucket = aws_s3_bucket.this[each.key].id
+  policy = data.aws_iam_policy_document.bucket[each.key].json
+
+  # S3 refuses two changes of a bucket's access settings at once.
+  depends_on = [aws_s3_bucket_public_access_block.this]
+}
+
+locals {
+  abort_uploads = { abort-incomplete-uploads = { prefix = "", expire_days = null, noncurrent_days = null } }
+
+  # Plugins, requirements and start-up scripts keep all their versions, because a spec may name any of them; DAG files do not.
+  # No rule expires anything below snapshots/.
+  lifecycle_rules = {
+    dag = merge(local.abort_uploads, {
+      superseded-dags = { prefix = "${var.dag_s3_path}/", expire_days = null, noncurrent_days = var.noncurrent_days }
+    })
+    snapshot = merge(local.abort_uploads, {
+      superseded-specs = { prefix = "spec/", expire_days = null, noncurrent_days = 7 }
+      work             = { prefix = "work/", expire_days = 1, noncurrent_days = 1 }
+    })
+  }
+}
+
+resource "aws_s3_bucket_lifecycle_configuration" "this" {
+  for_each = local.created_buckets
+
+  bucket = aws_s3_bucket.this[each.key].id
+
+  dynamic "rule" {
+    for_each = local.lifecycle_rules[each.key]
+
+    content {
+      id     = rule.key
+      status = "Enabled"
+
+      filter {
+        prefix = rule.value.prefix
+      }
+
+      dynamic "abort_incomplete_multipart_upload" {
+        for_each = rule.key == "abort-incomplete-uploads" ? [1] : []
+
+        content {
+          days_after_initiation = 1
+        }
+      }
+
+      dynamic "expiration" {
+        for_each = rule.value.expire_days == null ? [] : [rule.value.expire_days]
+
+        content {
+          days = expiration.value
+        }
+      }
+
+      dynamic "noncurrent_version_expiration" {
+        for_each = rule.value.noncurrent_days == null ? [] : [rule.value.noncurrent_days]
+
+        content {
+          noncurrent_days = noncurrent_version_expiration.value
+        }
+      }
+    }
+  }
+
+  # Rules on noncurrent versions want versioning first.
+  depends_on = [aws_s3_bucket_versioning.this]
+}

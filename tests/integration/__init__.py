@@ -1,0 +1,1 @@
+"""Tests with real PostgreSQL, real Airflow, and real Terraform on the stand-in."""

@@ -1,0 +1,1 @@
+"""Real Terraform applies examples on the stand-in."""

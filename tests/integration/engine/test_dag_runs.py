@@ -1,0 +1,122 @@
+"""The metadata DAGs run by the real Airflow: its engine, its Fernet key, its own rows in the same database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+import requests
+
+from tests.integration.engine import compare
+from tests.integration.engine.dag_runs import REGION, Environment
+from tests.integration.engine.oracle import ask, assert_equal, pretend_parsed, read, restored, times
+from tests.integration.engine.worker import Side
+
+SNAPSHOT = "20260401T000000Z-00000010"
+
+
+def test_the_dags_do_under_airflow_what_the_engine_does(
+    sides: Callable[..., Side], tmp_path: Path, lease_table: str
+) -> None:
+    """Failure covered: the backup's own run is exported too; clean-up deletes its own DAG run."""
+    source = sides("source")
+    target = sides("target", environment=source.environment)
+    before = compare.canonical(read(target))
+    (taken,) = Environment(source, tmp_path / "source").run(("continuity_snapshot", {"snapshot_id": SNAPSHOT}))
+    assert taken["state"] == "success"
+    assert taken["returned"]["snapshot"]["manifest_key"] == source.store.key(SNAPSHOT, "manifest.json")
+    manifest = source.store.read_json(SNAPSHOT, "manifest.json")
+    assert manifest["airflow_version"] == "2.10.3"
+    assert not [row for row in manifest["in_flight"] if row[0].startswith("continuity_")]
+
+    secondary = Environment(target, tmp_path / "target")
+    (state,) = secondary.run(("continuity_restore", {"snapshot_id": SNAPSHOT}))
+    assert state["state"] == "success"
+    assert state["returned"]["state"]["already"] is False
+    pretend_parsed(target, read(source))
+    live, beat = secondary.run(
+        ("continuity_go_live", {"snapshot_id": SNAPSHOT, "parse_deadline_seconds": 0}), ("continuity_beat", {})
+    )
+    assert live["returned"]["go_live"] == {"snapshot_id": SNAPSHOT, "unpaused": 4, "missing_dags": []}
+    assert beat["state"] == "success"
+    items = boto3.client("dynamodb", region_name=REGION).scan(TableName=lease_table)["Items"]
+    assert [item["pk"]["S"] for item in items] == [f"beat#{REGION}"]
+
+    expected = compare.merged(before, compare.canonical(read(source)), restored(times(source, target, live=True)))
+    assert_equal(expected, compare.counted(compare.canonical(read(target))))
+    own = (
+        "SELECT dag_id, state FROM dag_run WHERE starts_with(dag_id, 'continuity_') AND run_type = 'manual' ORDER BY 1"
+    )
+    assert ask(target, own) == [
+        ("continuity_beat", "success"),
+        ("continuity_go_live", "success"),
+        ("continuity_restore", "success"),
+        ("continuity_snapshot", "running"),
+    ]
+
+
+@pytest.fixture
+def step_functions(aws: str) -> Iterator[None]:
+    """Step Functions that knows which tokens it gave out, of which there are none here."""
+    for knows in (True, False):
+        config = {"stepfunctions": {"execute_state_machine": knows}}
+        requests.post(f"{aws}/moto-api/config", json=config, timeout=5).raise_for_status()
+        if knows:
+            yield
+
+
+@pytest.mark.usefixtures("step_functions")
+def test_a_restore_nobody_waits_for_is_skipped(sides: Callable[..., Side], tmp_path: Path) -> None:
+    """Failure covered: a run that queued past its heartbeat restores beside the one that was started in its place."""
+    source = sides("source")
+    source.snapshot(SNAPSHOT)
+    target = sides("empty", environment=source.environment)
+    order = {"snapshot_id": SNAPSHOT, "request_id": "given-up"}
+    body = b'{"task_token": "AAAAgone"}'
+    boto3.client("s3").put_object(Bucket=target.bucket, Key=f"work/{target.environment}/given-up.json", Body=body)
+    Environment(target, tmp_path).run(("continuity_restore", order))
+    states = "SELECT task_id, state FROM task_instance WHERE dag_id = 'continuity_restore' ORDER BY 1"
+    assert ask(target, states) == [("history", "skipped"), ("state", "skipped")]
+    assert ask(target, "SELECT count(*) FROM dag_run WHERE dag_id <> 'continuity_restore'") == [(0,)]
+
+
+def test_bad_input_fails_the_run_and_names_the_field(sides: Callable[..., Side], tmp_path: Path) -> None:
+    source = sides("source")
+    environment = Environment(source, tmp_path)
+    (failed,) = environment.run(("continuity_snapshot", {"snapshot_id": "latest"}))
+    assert failed["state"] == "failed"
+    assert "conf.snapshot_id: 'latest' is no snapshot id; accepted: YYYYMMDDTHHMMSSZ" in environment.log
+
+
+@pytest.mark.parametrize("dag_id", ["continuity_beat", "continuity_guard"])
+def test_what_runs_every_minute_forgets_its_own_old_runs_only(
+    sides: Callable[..., Side], tmp_path: Path, lease_table: str, dag_id: str
+) -> None:
+    """Failure covered: clean-up deletes its own DAG run: a canary of 1440 runs a day must not fill the database
+    either."""
+    side = sides("source")
+    others = "SELECT count(*) FROM dag_run WHERE dag_id <> %s"
+    before = ask(side, others, dag_id)
+    ask(
+        side,
+        """WITH runs AS (INSERT INTO dag_run (dag_id, execution_date, run_id, run_type, state, end_date)
+        SELECT %s, now() - n * interval '1 minute', 'scheduled__' || n, 'scheduled',
+        CASE n WHEN 200 THEN 'running' ELSE 'success' END,
+        CASE n WHEN 200 THEN NULL ELSE now() - n * interval '1 minute' END
+        FROM generate_series(1, 200) n RETURNING run_id)
+        INSERT INTO task_instance (dag_id, task_id, run_id, pool, pool_slots)
+        SELECT %s, 'once', run_id, 'p', 1 FROM runs""",
+        dag_id,
+        dag_id,
+    )
+    Environment(side, tmp_path).run((dag_id, {}))
+    left = ask(
+        side,
+        r"""SELECT count(*), count(*) FILTER (WHERE state = 'running') FROM dag_run
+        WHERE dag_id = %s AND run_id ~ '^scheduled__\d+$'""",
+        dag_id,
+    )
+    assert left == [(60, 1)]
+    assert ask(side, others, dag_id) == before

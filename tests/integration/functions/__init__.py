@@ -1,0 +1,1 @@
+"""What the functions write, read by the real Airflow."""

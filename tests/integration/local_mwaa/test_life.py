@@ -1,0 +1,266 @@
+"""The life of one environment: created, used, updated, lost with its Region, brought back, deleted.
+
+The tests build on each other, in this order.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.integration.local_mwaa.conftest import NAME, REGION, Surroundings, wait_for
+
+
+def status(surroundings: Surroundings) -> str:
+    return str(surroundings.client("mwaa").get_environment(Name=NAME)["Environment"]["Status"])
+
+
+def rest(surroundings: Surroundings, method: str, path: str, **document: Any) -> Any:
+    answer = surroundings.client("mwaa").invoke_rest_api(Name=NAME, Method=method, Path=path, **document)
+    return answer["RestApiResponse"]
+
+
+def alive(pids: list[int]) -> list[int]:
+    return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+
+
+def parsed(surroundings: Surroundings, dag_id: str) -> bool:
+    listed = rest(surroundings, "GET", "/dags", QueryParameters={"dag_id_pattern": dag_id})
+    return dag_id in [dag["dag_id"] for dag in listed["dags"]]
+
+
+def test_it_becomes_available_once_airflow_is_up(surroundings: Surroundings) -> None:
+    mwaa = surroundings.client("mwaa")
+    mwaa.create_environment(Name=NAME, **surroundings.document)
+    assert status(surroundings) == "CREATING"
+    with pytest.raises(mwaa.exceptions.ValidationException, match="already exists"):
+        mwaa.create_environment(Name=NAME, **surroundings.document)
+    with pytest.raises(mwaa.exceptions.ValidationException, match="its status is CREATING"):
+        mwaa.delete_environment(Name=NAME)
+    wait_for("environment", lambda: status(surroundings) != "CREATING", 120)
+    environment = mwaa.get_environment(Name=NAME)["Environment"]
+    assert environment["Status"] == "AVAILABLE"
+    assert {key: environment[key] for key in surroundings.document} == surroundings.document
+
+
+def test_a_run_started_over_rest_succeeds_under_the_execution_role(surroundings: Surroundings) -> None:
+    wait_for("DAG parsed", lambda: parsed(surroundings, "look_around"))
+    assert rest(surroundings, "GET", "/dags/look_around")["is_paused"] is True  # as MWAA creates DAGs
+    rest(surroundings, "PATCH", "/dags/look_around", Body={"is_paused": False})
+    rest(surroundings, "POST", "/dags/look_around/dagRuns", Body={"dag_run_id": "one"})
+    path = "/dags/look_around/dagRuns/one"
+    wait_for("run", lambda: rest(surroundings, "GET", path)["state"] in ("success", "failed"))
+    assert rest(surroundings, "GET", path)["state"] == "success"
+    entry = f"{path}/taskInstances/look/xcomEntries/return_value"
+    assert len(entry) > 64
+    with pytest.raises(ClientError, match="length less than or equal to 64"):
+        rest(surroundings, "GET", entry)
+    seen = _xcom(surroundings, "look_around", "one", "look")
+    for part in (NAME, REGION, "assumed-role/under-test/", "'retries': '2'", "'secret': 'none'"):
+        assert part in seen
+
+
+def _xcom(surroundings: Surroundings, dag_id: str, run_id: str, task_id: str) -> str:
+    """What a task returned, read from the database, for its REST address is longer than MWAA takes."""
+    inside = surroundings.inside()
+    assert inside is not None
+    connection = psycopg2.connect(inside["database_url"].replace("+psycopg2", ""))
+    try:
+        with connection.cursor() as cursor:
+            wanted = (
+                "SELECT value FROM xcom WHERE dag_id = %s AND run_id = %s AND task_id = %s AND key = 'return_value'"
+            )
+            cursor.execute(wanted, (dag_id, run_id, task_id))
+            (value,) = cursor.fetchone() or (b"{}",)
+    finally:
+        connection.close()
+    return str(json.loads(bytes(value)))
+
+
+def test_errors_of_airflow_keep_their_status_and_body(surroundings: Surroundings) -> None:
+    exceptions = surroundings.client("mwaa").exceptions
+    with pytest.raises(exceptions.RestApiClientException) as caught:
+        rest(surroundings, "POST", "/dags/look_around/dagRuns", Body={"dag_run_id": "one"})
+    assert caught.value.response["RestApiStatusCode"] == 409
+    assert caught.value.response["RestApiResponse"]["title"] == "Conflict"
+
+
+def test_iam_decides_the_airflow_role(surroundings: Surroundings) -> None:
+    """Failure covered: a caller without a grant for an Airflow role reaches Airflow."""
+    iam, sts = surroundings.client("iam"), surroundings.client("sts")
+    account = {"Effect": "Allow", "Principal": {"AWS": "123456789012"}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [account]})
+    role = iam.create_role(RoleName="viewer", AssumeRolePolicyDocument=document)["Role"]["Arn"]
+    resource = f"arn:aws:airflow:{REGION}:123456789012:role/{NAME}/Viewer"
+    grant = {"Effect": "Allow", "Action": "airflow:InvokeRestApi", "Resource": resource}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [grant]})
+    iam.put_role_policy(RoleName="viewer", PolicyName="rest", PolicyDocument=policy)
+    session = sts.assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
+    viewer = surroundings.stand_in.client(
+        "mwaa",
+        REGION,
+        aws_access_key_id=session["AccessKeyId"],
+        aws_secret_access_key=session["SecretAccessKey"],
+        aws_session_token=session["SessionToken"],
+    )
+    assert viewer.invoke_rest_api(Name=NAME, Method="GET", Path="/dags")["RestApiStatusCode"] == 200
+    with pytest.raises(viewer.exceptions.RestApiClientException) as caught:
+        viewer.invoke_rest_api(Name=NAME, Method="PATCH", Path="/dags/look_around", Body={"is_paused": True})
+    assert caught.value.response["RestApiStatusCode"] == 403
+
+
+def test_beats_arrive_as_a_metric(surroundings: Surroundings) -> None:
+    def beats() -> float:
+        now = datetime.now(UTC)
+        points = surroundings.client("cloudwatch").get_metric_statistics(
+            Namespace="AmazonMWAA",
+            MetricName="SchedulerHeartbeat",
+            Dimensions=[{"Name": "Function", "Value": "Scheduler"}, {"Name": "Environment", "Value": NAME}],
+            StartTime=now - timedelta(minutes=10),
+            EndTime=now + timedelta(minutes=1),
+            Period=60,
+            Statistics=["Sum"],
+        )["Datapoints"]
+        return float(sum(point["Sum"] for point in points))
+
+    before = beats()
+    assert before > 0
+    wait_for("another beat", lambda: beats() > before)
+
+
+def test_new_and_deleted_files_reach_airflow(surroundings: Surroundings) -> None:
+    s3 = surroundings.client("s3")
+    source = b"from airflow import DAG\ndag = DAG('late', schedule=None)\n"
+    s3.put_object(Bucket=surroundings.bucket, Key="dags/nested/late.py", Body=source)
+    wait_for("late DAG parsed", lambda: parsed(surroundings, "late"))
+    s3.delete_object(Bucket=surroundings.bucket, Key="dags/nested/late.py")
+    wait_for("late DAG inactive", lambda: not rest(surroundings, "GET", "/dags/late")["is_active"], 90)
+
+
+def test_an_update_changes_the_configuration_and_keeps_the_history(surroundings: Surroundings) -> None:
+    mwaa = surroundings.client("mwaa")
+    mwaa.update_environment(Name=NAME, AirflowConfigurationOptions={"core.default_task_retries": "5"})
+    assert status(surroundings) == "UPDATING"
+    wait_for("update", lambda: status(surroundings) != "UPDATING")
+    environment = mwaa.get_environment(Name=NAME)["Environment"]
+    assert (environment["Status"], environment["LastUpdate"]["Status"]) == ("AVAILABLE", "SUCCESS")
+    assert rest(surroundings, "GET", "/dags/look_around/dagRuns/one")["state"] == "success"
+    rest(surroundings, "POST", "/dags/look_around/dagRuns", Body={"dag_run_id": "two"})
+    wait_for("run", lambda: rest(surroundings, "GET", "/dags/look_around/dagRuns/two")["state"] == "success")
+    assert "'retries': '5'" in _xcom(surroundings, "look_around", "two", "look")
+
+
+def test_an_update_that_cannot_work_is_rolled_back(surroundings: Surroundings) -> None:
+    mwaa = surroundings.client("mwaa")
+    mwaa.update_environment(Name=NAME, AirflowVersion="2.11.0")
+    wait_for("update", lambda: status(surroundings) == "UPDATE_FAILED")
+    environment = mwaa.get_environment(Name=NAME)["Environment"]
+    assert environment["AirflowVersion"] == "2.10.3"
+    assert "2.11.0 is not installed" in environment["LastUpdate"]["Error"]["ErrorMessage"]
+    assert rest(surroundings, "GET", "/dags/look_around/dagRuns/one")["state"] == "success"
+
+
+def test_a_lost_region_kills_everything_tasks_included(surroundings: Surroundings) -> None:
+    rest(surroundings, "POST", "/dags/sleeper/dagRuns", Body={"dag_run_id": "one"})
+    instance = "/dags/sleeper/dagRuns/one/taskInstances/sleep"
+    wait_for("task running", lambda: rest(surroundings, "GET", instance)["state"] == "running")
+    inside = surroundings.inside()
+    assert inside is not None
+    assert alive(inside["pids"]) == inside["pids"]
+    surroundings.stand_in.post("outage", region=REGION, down=True)
+    assert alive(inside["pids"]) == []
+
+    surroundings.stand_in.post("outage", region=REGION, down=False)
+
+    def back() -> bool:
+        found = surroundings.inside()
+        return bool(found and found["web_url"] and found["web_url"] != inside["web_url"] and _answers(surroundings))
+
+    wait_for("Airflow is back", back)
+    assert rest(surroundings, "GET", "/dags/look_around/dagRuns/one")["state"] == "success"
+
+
+def _answers(surroundings: Surroundings) -> bool:
+    try:
+        return bool(rest(surroundings, "GET", "/health"))
+    except ClientError:
+        return False
+
+
+def test_a_scheduler_that_dies_is_started_again(surroundings: Surroundings) -> None:
+    inside = surroundings.inside()
+    assert inside is not None
+    os.kill(_process(inside["pids"], "airflow scheduler"), 9)
+    wait_for("death told", lambda: surroundings.stand_in.events("airflow_component_ended", component="scheduler"))
+
+    def again() -> int | None:
+        found = surroundings.inside()
+        return _process(found["pids"], "airflow scheduler") if found else None
+
+    wait_for("scheduler again", again)
+
+
+def _process(pids: list[int], words: str) -> int:
+    """The first process whose command line holds the words, 0 if none does."""
+    for pid in alive(pids):
+        if words in Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode():
+            return pid
+    return 0
+
+
+def test_deletion_leaves_nothing_behind(surroundings: Surroundings) -> None:
+    inside = surroundings.inside()
+    assert inside is not None
+    mwaa = surroundings.client("mwaa")
+    mwaa.delete_environment(Name=NAME)
+    wait_for("deletion", lambda: not mwaa.list_environments()["Environments"])
+    assert alive(inside["pids"]) == []
+    with pytest.raises(mwaa.exceptions.ResourceNotFoundException):
+        mwaa.get_environment(Name=NAME)
+
+
+def test_a_role_that_may_not_read_the_bucket_fails_the_creation(surroundings: Surroundings) -> None:
+    """Failure covered: CREATE_FAILED polls until the time limit (here it must come, with its reason)."""
+    mwaa, iam = surroundings.client("mwaa"), surroundings.client("iam")
+    iam.delete_role_policy(RoleName="under-test", PolicyName="airflow")
+    mwaa.create_environment(Name=NAME, **surroundings.document)
+    wait_for("failure", lambda: status(surroundings) == "CREATE_FAILED")
+    error = mwaa.get_environment(Name=NAME)["Environment"]["LastUpdate"]["Error"]
+    assert "s3:ListBucket" in error["ErrorMessage"]
+    mwaa.delete_environment(Name=NAME)
+    wait_for("deletion", lambda: not mwaa.list_environments()["Environments"])
+
+
+def test_a_killed_stand_in_takes_everything_with_it(surroundings: Surroundings) -> None:
+    """Must stay the last test: it ends the stand-in."""
+    mwaa, iam = surroundings.client("mwaa"), surroundings.client("iam")
+    iam.put_role_policy(RoleName="under-test", PolicyName="airflow", PolicyDocument=surroundings.policy)
+    mwaa.create_environment(Name=NAME, **surroundings.document)
+
+    def has_processes() -> list[int]:
+        found = surroundings.inside()
+        return found["pids"] if found and found["database_url"] else []
+
+    pids = wait_for("processes", has_processes)
+    wait_for("several processes", lambda: len(has_processes()) > 3)
+    inside = surroundings.inside()
+    assert inside is not None
+    surroundings.stand_in.process.kill()
+    surroundings.stand_in.process.wait()
+    wait_for("Airflow ended", lambda: not alive([*pids, *inside["pids"]]), 15)
+    wait_for("PostgreSQL ended", lambda: not _listens(inside["database_url"]), 15)
+
+
+def _listens(database_url: str) -> bool:
+    try:
+        psycopg2.connect(database_url.replace("+psycopg2", "")).close()
+    except psycopg2.OperationalError:
+        return False
+    return True

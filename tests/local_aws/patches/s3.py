@@ -1,0 +1,73 @@
+"""Patches of moto's S3."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import xmltodict
+from moto.iam.access_control import PermissionResult
+from moto.s3 import models, responses
+
+from tests.local_aws.authz.evaluate import Decision, Request, evaluate
+from tests.local_aws.authz.policies import bucket_statements
+from tests.local_aws.contract import ACCOUNT_ID
+
+
+def bucket_policy_conditions() -> None:
+    """moto ignores conditions: a policy that denies plain HTTP denies everything. AWS applies a statement if they hold.
+
+    Calls of roles are judged by the authorizer before they come here; this is what the account's administrator meets.
+    """
+
+    def get_permission(bucket: Any, action: str, resource: str) -> PermissionResult:
+        root = {"AWS": f"arn:aws:iam::{ACCOUNT_ID}:root"}
+        decision = evaluate(
+            bucket_statements(bucket.name), Request(action, resource, {"aws:SecureTransport": "true"}, root)
+        )
+        return {
+            Decision.ALLOWED: PermissionResult.PERMITTED,
+            Decision.EXPLICITLY_DENIED: PermissionResult.DENIED,
+            Decision.IMPLICITLY_DENIED: PermissionResult.NEUTRAL,
+        }[decision]
+
+    models.FakeBucket.get_permission = get_permission
+
+
+def replication_configuration() -> None:
+    """moto answers GetBucketReplication with four fields of a rule and an empty filter. AWS answers what was put."""
+
+    def get_bucket_replication(response: Any) -> Any:
+        response.data["Action"] = "GetBucketReplication"
+        replication = response.backend.get_bucket_replication(response.bucket_name)
+        if not replication:
+            raise responses.ReplicationConfigurationNotFoundError(bucket_name=response.bucket_name)
+        rules = [{k: v for k, v in rule.items() if not k.startswith("@")} for rule in replication["Rule"]]
+        body = {"@xmlns": "http://s3.amazonaws.com/doc/2006-03-01/", "Role": replication["Role"], "Rule": rules}
+        return xmltodict.unparse({"ReplicationConfiguration": body})
+
+    responses.S3Response.get_bucket_replication = get_bucket_replication
+
+
+def replication_status() -> None:
+    """moto never tells an object's replication status. AWS sends x-amz-replication-status."""
+    original = models.FakeKey.response_dict.fget
+
+    def response_dict(key: Any) -> dict[str, Any]:
+        headers: dict[str, Any] = original(key)
+        if status := getattr(key, "replication_status", None):
+            headers["x-amz-replication-status"] = status
+        return headers
+
+    models.FakeKey.response_dict = property(response_dict)
+
+
+def delete_markers() -> None:
+    """moto cannot drop a key that was deleted once, when versioning is suspended: its delete markers lack a method."""
+
+    def dispose(_: Any) -> None:
+        """A marker holds no value."""
+
+    models.FakeDeleteMarker.dispose = dispose
+
+
+PATCHES = [bucket_policy_conditions, delete_markers, replication_configuration, replication_status]

@@ -1,0 +1,60 @@
+# Every example can be planned.
+
+mock_provider "aws" {
+  source = "./tests/plan/mocks"
+}
+
+run "minimal" {
+  command = plan
+
+  module {
+    source = "./examples/minimal"
+  }
+
+  assert {
+    condition     = startswith(output.dag_bucket.name, "minimal-us-west-2-111122223333")
+    error_message = "The DAG bucket is named by environment, Region and account."
+  }
+}
+
+run "private_network" {
+  command = plan
+
+  module {
+    source = "./examples/private-network"
+  }
+
+  assert {
+    condition     = startswith(output.dag_bucket.name, "private-us-west-2-111122223333")
+    error_message = "The DAG bucket is named by environment, Region and account."
+  }
+}
+
+run "disaster_recovery_secondary" {
+  module {
+    source = "./examples/disaster-recovery-secondary"
+  }
+
+  assert {
+    condition     = output.peer.region == "us-west-2"
+    error_message = "The secondary says where it is."
+  }
+}
+
+run "disaster_recovery_primary" {
+  command = plan
+
+  module {
+    source = "./examples/disaster-recovery-primary"
+  }
+
+  # Mocks know one Region; the primary of this pair must see its peer in another.
+  variables {
+    peer = merge(run.disaster_recovery_secondary.peer, { region = "us-east-2" })
+  }
+
+  assert {
+    condition     = startswith(output.dag_bucket.name, "analytics-us-west-2-111122223333")
+    error_message = "The DAG bucket is named by environment, Region and account."
+  }
+}

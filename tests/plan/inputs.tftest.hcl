@@ -1,0 +1,247 @@
+# Bad input is refused in the plan, by a message that names the field and what is accepted.
+
+mock_provider "aws" {
+  source = "./tests/plan/mocks"
+}
+
+variables {
+  name              = "analytics"
+  role              = "secondary"
+  environment_owner = "lifecycle"
+  peer              = { region = "us-east-1" }
+}
+
+run "good_input_is_accepted" {
+  command = plan
+
+  assert {
+    condition     = output.strategy == "backup_restore"
+    error_message = "A secondary's strategy is backup_restore by default."
+  }
+}
+
+run "a_strategy_that_is_not_built_is_refused" {
+  command = plan
+
+  variables {
+    strategy = "warm_standby"
+  }
+
+  expect_failures = [var.strategy]
+}
+
+run "so_is_the_other_one" {
+  command = plan
+
+  variables {
+    strategy = "hot_standby"
+  }
+
+  expect_failures = [var.strategy]
+}
+
+run "a_strategy_that_is_none_is_refused" {
+  command = plan
+
+  variables {
+    strategy = "active_active"
+  }
+
+  expect_failures = [var.strategy]
+}
+
+run "a_standalone_has_no_strategy_and_no_peer" {
+  command = plan
+
+  variables {
+    role     = "standalone"
+    strategy = "backup_restore"
+  }
+
+  expect_failures = [var.strategy, var.peer]
+}
+
+run "a_role_that_is_none_is_refused" {
+  command = plan
+
+  variables {
+    role = "tertiary"
+  }
+
+  expect_failures = [var.role]
+}
+
+run "terraform_cannot_own_the_secondarys_environment" {
+  command = plan
+
+  variables {
+    environment_owner = "terraform"
+  }
+
+  expect_failures = [var.environment_owner]
+}
+
+run "a_secondary_needs_its_peer" {
+  command = plan
+
+  variables {
+    peer = null
+  }
+
+  expect_failures = [var.peer]
+}
+
+run "a_primary_needs_all_of_its_peer" {
+  command = plan
+
+  variables {
+    role = "primary"
+    peer = { region = "us-east-1", key_arn = "arn:aws:kms:us-east-1:111122223333:key/mrk-1234abcd12ab34cd56ef1234567890ab" }
+  }
+
+  expect_failures = [var.peer]
+}
+
+run "both_roles_in_one_region_are_refused" {
+  command = plan
+
+  variables {
+    peer = { region = "us-west-2" }
+  }
+
+  expect_failures = [terraform_data.regions]
+}
+
+run "a_name_that_mwaa_refuses_is_refused" {
+  command = plan
+
+  variables {
+    name = "1st environment"
+  }
+
+  expect_failures = [var.name]
+}
+
+run "half_a_network_is_refused" {
+  command = plan
+
+  variables {
+    network = { vpc_id = "vpc-1" }
+  }
+
+  expect_failures = [var.network]
+}
+
+run "a_third_subnet_is_refused" {
+  command = plan
+
+  variables {
+    network = { vpc_id = "vpc-1", subnet_ids = ["subnet-1", "subnet-2", "subnet-3"] }
+  }
+
+  expect_failures = [var.network]
+}
+
+run "two_networks_are_refused" {
+  command = plan
+
+  variables {
+    network = { vpc_id = "vpc-1", subnet_ids = ["subnet-1", "subnet-2"], cidr = "10.0.0.0/16" }
+  }
+
+  expect_failures = [var.network]
+}
+
+run "a_rate_in_the_wrong_number_is_refused" {
+  command = plan
+
+  variables {
+    snapshot  = { schedule = "rate(1 minutes)" }
+    heartbeat = { schedule = "rate(0 minutes)" }
+  }
+
+  expect_failures = [var.snapshot, var.heartbeat]
+}
+
+run "a_cron_expression_of_five_fields_is_refused" {
+  command = plan
+
+  variables {
+    snapshot = { schedule = "cron(0 2 * * *)" }
+  }
+
+  expect_failures = [var.snapshot]
+}
+
+run "a_cron_expression_without_question_mark_is_refused" {
+  command = plan
+
+  variables {
+    snapshot = { schedule = "cron(0 2 * * * *)" }
+  }
+
+  expect_failures = [var.snapshot]
+}
+
+run "a_cron_expression_is_accepted" {
+  command = plan
+
+  variables {
+    snapshot = { schedule = "cron(0/30 6-22 ? * MON-FRI *)", tables = { log = "skip" } }
+  }
+
+  assert {
+    condition     = local.max_age_minutes == 1560
+    error_message = "With a cron expression the newest snapshot is too old after 26 hours."
+  }
+}
+
+run "a_table_policy_that_is_none_is_refused" {
+  command = plan
+
+  variables {
+    snapshot = { tables = { log = "drop" } }
+  }
+
+  expect_failures = [var.snapshot]
+}
+
+run "more_missing_than_periods_are_refused" {
+  command = plan
+
+  variables {
+    heartbeat = { periods = 3, missing = 4 }
+  }
+
+  expect_failures = [var.heartbeat]
+}
+
+run "an_in_flight_policy_that_is_none_is_refused" {
+  command = plan
+
+  variables {
+    failover = { in_flight = { dags = { nightly = "keep" } } }
+  }
+
+  expect_failures = [var.failover]
+}
+
+run "a_detector_that_is_no_function_is_refused" {
+  command = plan
+
+  variables {
+    failover = { health_function_arn = "our-detector" }
+  }
+
+  expect_failures = [var.failover]
+}
+
+run "the_name_of_our_policy_is_taken" {
+  command = plan
+
+  variables {
+    execution_role = { policy_documents = { continuity = "{\"Statement\":[]}" } }
+  }
+
+  expect_failures = [var.execution_role]
+}

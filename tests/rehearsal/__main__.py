@@ -1,0 +1,154 @@
+"""`python -m tests.rehearsal [--airflow VERSION] [--dags PATH] [--keep]`: lose a Region, compare every row."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from types import FrameType
+
+from tests.rehearsal import report as reports
+from tests.rehearsal import verdict
+from tests.rehearsal.progress import Progress
+from tests.rehearsal.rehearsal import Rehearsal
+from tests.rehearsal.report import Check, Report
+from tests.rehearsal.scenario import NotReached
+from tests.rehearsal.terraform import TerraformFailed
+
+BUILD = Path(__file__).resolve().parents[2] / "build"
+REPORTS = BUILD / "rehearsal"
+
+
+class Interrupted(BaseException):
+    """A signal asked to stop."""
+
+
+def _arguments(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.rehearsal", description=__doc__)
+    parser.add_argument("--airflow", default="2.10.3", help="version whose environment stands below build/airflow")
+    parser.add_argument("--dags", type=Path, help="a DAG folder of your own, added to the workload")
+    parser.add_argument("--output", type=Path, default=REPORTS, help="folder of the report and of everything else")
+    parser.add_argument("--keep", action="store_true", help="leave everything running at the end, to look around")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str]) -> int:
+    """Run the rehearsal; 0 if nothing differs and every check passed, 1 if not, 2 for bad input, 130 if interrupted."""
+    options = _arguments(argv)
+    wrong = _bad_input(options)
+    if wrong:
+        print(wrong, file=sys.stderr)
+        return 2
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    progress = Progress()
+    rehearsal = Rehearsal(
+        run_folder(options.output.resolve()), options.airflow, progress, options.dags and options.dags.resolve()
+    )
+    code, finished = 1, False
+    try:
+        report = _run(rehearsal, options.output, keep=options.keep)
+        code, finished = int(not report.passed), True
+    except Interrupted:
+        progress.say("interrupted; stopping everything", "red")
+        code = 130
+    except Exception as error:  # noqa: BLE001 - whatever went wrong, all is stopped and the reason is said
+        progress.say(f"{type(error).__name__}: {error}", "red")
+    finally:
+        if options.keep and finished:
+            progress.say(f"left running at {rehearsal.local.url}; stop it with: kill {rehearsal.local.process.pid}")
+        else:
+            _ignore_signals()
+            rehearsal.stop()
+        progress.say(f"logs, states and dumps: {rehearsal.folder}")
+    return code
+
+
+def _bad_input(options: argparse.Namespace) -> str:
+    if not (BUILD / "airflow" / options.airflow / "bin" / "airflow").exists():
+        return (
+            f"--airflow: {options.airflow} is not set up below build/airflow; `make rehearse AIRFLOW={options.airflow}`"
+        )
+    if options.dags and not options.dags.is_dir():
+        return f"--dags: {options.dags} is no folder; accepted: a folder with DAG files"
+    return ""
+
+
+def run_folder(output: Path) -> Path:
+    """A fresh folder for the run: below the output where PostgreSQL's user can reach that, else a temporary one."""
+    output.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(output / "run", ignore_errors=True)
+    for name in ("report.json", "report.html"):
+        (output / name).unlink(missing_ok=True)
+    reachable = all(folder.stat().st_mode & 0o001 for folder in (output, *output.parents))
+    folder = output / "run" if reachable else Path(tempfile.mkdtemp(prefix="rehearsal-"))
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o755)
+    return folder
+
+
+def _run(rehearsal: Rehearsal, output: Path, keep: bool) -> Report:
+    progress = rehearsal.progress
+    rehearsal.bring_up()
+    rehearsal.start_workload()
+    rehearsal.run_workload()
+    rehearsal.take_snapshot()
+    rehearsal.lose_primary()
+    rehearsal.look_after()
+    with progress.step("compare"):
+        tables = verdict.compared(rehearsal)
+        found, effects, cut = verdict.checked(rehearsal, tables)
+    reports.write(verdict.reported(rehearsal, tables, found, effects, cut), output)
+    if not keep:
+        found.append(_tear_down(rehearsal))
+        rehearsal.stop()
+        outlived = rehearsal.outlived
+        found.append(Check("no process outlives the stand-in", not outlived, ", ".join(outlived) or "none did"))
+    report = verdict.reported(rehearsal, tables, found, effects, cut)
+    as_json, as_html = reports.write(report, output)
+    _say(progress, report)
+    progress.say(f"report: {as_html} ({as_json.name} beside it)")
+    return report
+
+
+def _tear_down(rehearsal: Rehearsal) -> Check:
+    """Destroy both roots; what goes wrong there must not cost the report of what came before."""
+    try:
+        rehearsal.tear_down()
+    except (TerraformFailed, NotReached) as error:
+        return Check(verdict.LEAVES_NOTHING, False, str(error))
+    return verdict.nothing_left(rehearsal.evidence)
+
+
+def _say(progress: Progress, report: Report) -> None:
+    for check in report.checks:
+        progress.say(
+            f"{'ok    ' if check.passed else 'FAILED'} {check.name}: {check.detail}", "" if check.passed else "red"
+        )
+    for table in report.tables:
+        for line in table["differences"]:
+            progress.say(f"DIFFERS {line}", "red")
+    rows = sum(table["rows_source"] for table in report.tables)
+    moments = report.moments
+    progress.say(f"{report.differences} differences in {rows} rows of {len(report.tables)} tables")
+    progress.say(f"RPO {moments.rpo_seconds:.0f} s (from the cut to the outage)")
+    parts = ", ".join(f"{name.replace('_', ' ')} {value:.0f} s" for name, value in moments.rto_parts.items())
+    progress.say(f"RTO {moments.rto_seconds:.0f} s ({parts})")
+    if moments.first_new_run:
+        progress.say(f"first new scheduled run {moments.first_new_run - moments.outage:.0f} s after the outage")
+
+
+def _interrupt(number: int, _: FrameType | None) -> None:
+    raise Interrupted(number)
+
+
+def _ignore_signals() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,17 @@
+"""Is what was restored equal to what there was? An oracle that shares no code with the snapshot engine.
+
+    source  = Dump(path of pg_dump --snapshot=<the cut>)
+    state   = Dump(path of a dump of the target after the state was restored, before it went live)
+    end     = Dump(path of a dump of the target after the history was restored)
+    results = compare(Sides(source, state, end, source_key, target_key, since))
+
+Everything it knows about Airflow's tables is declared in `tables.py`; everything that may differ is declared, with an
+oracle each, in `allowed.py`. A table nobody declared is compared by its primary key, value by value.
+"""
+
+from __future__ import annotations
+
+from tests.rehearsal.comparator.compare import Sides, TableResult, compare
+from tests.rehearsal.comparator.dump import BadDump, Dump
+
+__all__ = ["BadDump", "Dump", "Sides", "TableResult", "compare"]

@@ -1,0 +1,58 @@
+"""The rehearsal itself: it passes, and an interrupt leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.rehearsal.__main__ import BUILD, REPORTS
+from tests.rehearsal.rehearsal import processes_of
+
+ROOT = BUILD.parent
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tests.rehearsal", *arguments]
+    return subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def test_bad_input_is_named() -> None:
+    done = start("--dags", "no/such/folder")
+    out, _ = done.communicate(timeout=60)
+    assert done.returncode == 2
+    assert "--dags: no/such/folder" in out
+
+
+def test_an_interrupt_stops_everything() -> None:
+    output = BUILD / "rehearsal-interrupted"
+    running = start("--output", str(output))
+    assert running.stdout is not None
+    for line in running.stdout:
+        if "terraform apply: secondary ..." in line:
+            break
+    time.sleep(8)
+    assert processes_of(output)
+    running.send_signal(signal.SIGINT)
+    out, _ = running.communicate(timeout=120)
+    assert running.returncode == 130
+    assert "interrupted" in out
+    assert processes_of(output) == []
+
+
+@pytest.mark.timeout(2400)
+def test_a_lost_region_comes_back_with_nothing_lost() -> None:
+    running = start()
+    out, _ = running.communicate()
+    assert running.returncode == 0, out[-8000:]
+    report = json.loads((REPORTS / "report.json").read_text())
+    assert report["differences"] == 0
+    assert "0 differences" in out
+    assert [check["name"] for check in report["checks"] if not check["passed"]] == []
+    assert sum(table["rows_source"] for table in report["tables"]) > 1000
+    assert report["rpo_seconds"] > 0
+    assert sum(report["rto_parts"].values()) == pytest.approx(report["rto_seconds"], abs=0.5)

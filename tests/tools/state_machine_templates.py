@@ -1,0 +1,68 @@
+"""Fill the state machine templates as Terraform's templatefile would, for checks that run without Terraform.
+
+Of the template language, only what the templates use: `${name}`, `${map.key}`, and sums of products of numbers.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+TEMPLATES = Path(__file__).resolve().parents[2] / "modules" / "continuity"
+
+MACHINES = ("failover", "heartbeat_check", "replicate_existing", "snapshot")
+FUNCTIONS = ("backup", "heartbeat_check", "lease", "recreate", "replicate_existing", "restore")
+
+Value = str | int | bool | Mapping[str, str]
+
+
+def example_variables(region: str = "us-west-2", account_id: str = "123456789012") -> dict[str, Value]:
+    """Values for every variable of the templates (docs/architecture.md, "State machines")."""
+    lambda_arn = f"arn:aws:lambda:{region}:{account_id}:function:rehearsal-"
+    machine_arn = f"arn:aws:states:{region}:{account_id}:stateMachine:rehearsal-"
+    return {
+        "partition": "aws",
+        "region": region,
+        "account_id": account_id,
+        "environment_name": "rehearsal",
+        "functions": {name: lambda_arn + name for name in FUNCTIONS},
+        "machines": {name: machine_arn + name for name in MACHINES},
+        "automatic": True,
+        "poll_seconds": 30,
+        "create_timeout_minutes": 120,
+        "dag_timeout_minutes": 60,
+        "heartbeat_seconds": 300,
+        "parse_deadline_seconds": 900,
+        "health_function_arn": f"{lambda_arn}heartbeat_check",
+    }
+
+
+def render(machine: str, variables: Mapping[str, Value]) -> dict[str, Any]:
+    """The definition of a machine. Raises `KeyError` for a variable that is not given."""
+    template = (TEMPLATES / f"{machine}.asl.json").read_text(encoding="utf-8")
+    definition: dict[str, Any] = json.loads(
+        re.sub(r"\$\{([^}]*)\}", lambda found: evaluate(found.group(1), variables), template)
+    )
+    return definition
+
+
+def evaluate(expression: str, variables: Mapping[str, Value]) -> str:
+    """The text that templatefile puts in the place of an expression."""
+    terms = [[operand(text.strip(), variables) for text in term.split("*")] for term in expression.split("+")]
+    if len(terms) == 1 and len(terms[0]) == 1:
+        value = terms[0][0]
+        return json.dumps(value) if isinstance(value, bool) else str(value)
+    return str(sum(math.prod(int(str(factor)) for factor in term) for term in terms))
+
+
+def operand(text: str, variables: Mapping[str, Value]) -> Value:
+    """A number, a variable, or one entry of a map."""
+    if text.isdigit():
+        return int(text)
+    name, _, key = text.partition(".")
+    value = variables[name]
+    return value[key] if isinstance(value, Mapping) else value

@@ -1,0 +1,154 @@
+"""Every state machine template: bounded, retried, caught, and without anything that belongs to one partition."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from botocore.session import Session
+from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
+
+from tests.tools.state_machine_templates import MACHINES, TEMPLATES, example_variables, render
+
+VARIABLES = example_variables()
+DEFINITIONS = {machine: render(machine, VARIABLES) for machine in MACHINES}
+STATES = [(machine, name, state) for machine in MACHINES for name, state in DEFINITIONS[machine]["States"].items()]
+TASKS = [pytest.param(state, id=f"{machine}.{name}") for machine, name, state in STATES if state["Type"] == "Task"]
+CHOICES = [pytest.param(state, id=f"{machine}.{name}") for machine, name, state in STATES if state["Type"] == "Choice"]
+ANY_MACHINE = pytest.mark.parametrize("machine", MACHINES)
+TOKEN = ".waitForTaskToken"
+
+
+def following(state: dict[str, Any]) -> Iterator[str]:
+    """The states that may come after one."""
+    yield from (state[key] for key in ("Next", "Default") if key in state)
+    for branch in [*state.get("Choices", []), *state.get("Catch", [])]:
+        yield branch["Next"]
+
+
+def test_there_is_a_template_for_every_machine_and_no_other() -> None:
+    assert sorted(path.name for path in TEMPLATES.glob("*.asl.json")) == [f"{machine}.asl.json" for machine in MACHINES]
+
+
+@ANY_MACHINE
+def test_moto_parses_it(machine: str) -> None:
+    program, _ = AmazonStateLanguageParser.parse(json.dumps(DEFINITIONS[machine]))
+    assert program is not None
+
+
+@ANY_MACHINE
+def test_every_state_is_reached_and_exists(machine: str) -> None:
+    definition = DEFINITIONS[machine]
+    states, reached, ahead = definition["States"], set(), [definition["StartAt"]]
+    while ahead:
+        name = ahead.pop()
+        if name not in reached:
+            reached.add(name)
+            ahead.extend(following(states[name]))
+    assert reached == set(states)
+
+
+@ANY_MACHINE
+def test_the_machine_ends_by_itself(machine: str) -> None:
+    assert DEFINITIONS[machine]["TimeoutSeconds"] > 0
+
+
+@ANY_MACHINE
+def test_it_fails_with_the_cause(machine: str) -> None:
+    failed = [(name, state) for name, state in DEFINITIONS[machine]["States"].items() if state["Type"] == "Fail"]
+    assert failed == [("Failed", {"Type": "Fail", "ErrorPath": "$.failure.Error", "CausePath": "$.failure.Cause"})]
+
+
+@pytest.mark.parametrize("state", TASKS)
+def test_every_task_is_bounded_retried_and_caught(state: dict[str, Any]) -> None:
+    """Failure covered: monitoring is disabled first, with no catch: one failed attempt turns it off for good."""
+    assert state["TimeoutSeconds"] > 0
+    assert all(retrier["ErrorEquals"] for retrier in state["Retry"])
+    assert state["Catch"][-1] == {"ErrorEquals": ["States.ALL"], "ResultPath": "$.failure", "Next": "Failed"}
+    retried = {error for retrier in state["Retry"] if retrier["MaxAttempts"] for error in retrier["ErrorEquals"]}
+    if "lambda:invoke" in state["Resource"]:
+        assert {
+            "Lambda.ServiceException",
+            "Lambda.AWSLambdaException",
+            "Lambda.SdkClientException",
+            "Lambda.TooManyRequestsException",
+            "Lambda.Unknown",
+            "Sandbox.Timedout",
+            "Runtime.ExitError",
+            "Transient",
+        } <= retried
+    else:
+        assert {"States.TaskFailed", "States.Timeout"} <= retried
+    assert "States.ALL" not in retried
+
+
+@pytest.mark.parametrize("state", [task for task in TASKS if TOKEN in task.values[0]["Resource"]])
+def test_a_dag_that_falls_silent_is_noticed(state: dict[str, Any]) -> None:
+    """Failure covered: a failing clean-up never sends its task token: 60 minutes of waiting."""
+    assert 0 < state["HeartbeatSeconds"] < state["TimeoutSeconds"]
+    assert state["Parameters"]["Payload"]["task_token.$"] == "$$.Task.Token"
+    retried = {error for retrier in state["Retry"] for error in retrier["ErrorEquals"]}
+    renews_request = "$$.State.RetryCount" in state["Parameters"]["Payload"]["request_id.$"]
+    assert ("States.HeartbeatTimeout" in retried) == ("States.Timeout" in retried) == renews_request
+
+
+@pytest.mark.parametrize("state", CHOICES)
+def test_every_choice_has_a_default(state: dict[str, Any]) -> None:
+    assert state["Default"]
+
+
+def test_every_status_of_the_service_is_named() -> None:
+    """Failure covered: CREATE_FAILED polls until the time limit."""
+    choice = DEFINITIONS["failover"]["States"]["EnvironmentStatus"]
+    named: dict[str, str] = {}
+    for branch in choice["Choices"]:
+        for rule in branch.get("Or", [branch]):
+            named[rule["StringEquals"]] = branch["Next"]
+    shape: Any = Session().get_service_model("mwaa").shape_for("EnvironmentStatus")
+    assert set(named) == set(shape.enum)
+    assert {status for status, state in named.items() if state == "EnvironmentNotUsable"} == {
+        "CREATE_FAILED",
+        "UNAVAILABLE",
+        "DELETING",
+        "DELETED",
+    }
+    assert choice["Default"] == "UnknownStatus"
+
+
+@ANY_MACHINE
+def test_no_sdk_integration_answers_with_configuration(machine: str) -> None:
+    """Failure covered: credentials in logs. The execution history keeps a task's whole answer, whatever is selected."""
+    resources = {state.get("Resource") for state in DEFINITIONS[machine]["States"].values()} - {None}
+    assert resources <= {
+        "arn:aws:states:::lambda:invoke",
+        "arn:aws:states:::lambda:invoke.waitForTaskToken",
+        "arn:aws:states:::states:startExecution",
+    }
+
+
+@pytest.mark.parametrize("machine", ["failover", "replicate_existing"])
+def test_polling_is_counted(machine: str) -> None:
+    states = DEFINITIONS[machine]["States"]
+    assert states["CountPoll"]["Parameters"] == {"count.$": "States.MathAdd($.poll.count, 1)"}
+    (limit,) = states["PollsLeft"]["Choices"]
+    assert limit["Variable"] == "$.poll.count"
+    assert states[limit["Next"]]["Next"] == "Failed"
+
+
+@ANY_MACHINE
+def test_the_partition_is_never_written_out(machine: str) -> None:
+    """Failure covered: hard-coded `arn:aws`."""
+    definition = render(machine, VARIABLES | {"partition": "aws-us-gov", "functions": dict.fromkeys(
+        ("backup", "heartbeat_check", "lease", "recreate", "replicate_existing", "restore"), "f"),
+        "machines": {"failover": "m"}, "health_function_arn": "f"})  # fmt: skip
+    assert "arn:aws:" not in json.dumps(definition)
+
+
+def test_numbers_are_filled_in() -> None:
+    failover = DEFINITIONS["failover"]
+    assert failover["States"]["Restore"]["TimeoutSeconds"] == 60 * 60
+    assert failover["TimeoutSeconds"] == 120 * 60 + 2 * 60 * 60 + 900 + 7200
+    with pytest.raises(KeyError):
+        render("failover", {"region": "us-west-2"})

@@ -1,0 +1,44 @@
+"""A report object like that of a real run, for the tests of its two forms."""
+
+from __future__ import annotations
+
+from tests.rehearsal.report import Check, Moments, Report
+
+OUTAGE = 1_780_000_000.0
+
+
+def sample_report(mismatched: int = 0) -> Report:
+    """A report; with `mismatched` rows, one of a failed rehearsal."""
+    moments = Moments(
+        cut=OUTAGE - 41.3,
+        snapshot_complete=OUTAGE - 36,
+        outage=OUTAGE,
+        failover_started=OUTAGE + 161,
+        available=OUTAGE + 182,
+        state_restored=OUTAGE + 197,
+        live=OUTAGE + 216,
+        first_new_run=OUTAGE + 219,
+    )
+    lines = ["xcom (('a', 'r'), 'key'): value: '<script>' became NULL"] if mismatched else []
+    tables = [
+        {"name": name, "rows_source": rows, "rows_restored": rows, "mismatched": 0, "differences": []}
+        for name, rows in (("ab_permission_view_role", 1204), ("connection", 2), ("dag_run", 96), ("log", 12345))
+    ]
+    tables.append(
+        {"name": "xcom", "rows_source": 77, "rows_restored": 77, "mismatched": mismatched, "differences": lines}
+    )
+    checks = [
+        Check("no run that finished before the cut ran again", True, "61 finished runs of 21 DAGs, none began again"),
+        Check("the replayed set is exactly the computed one", not mismatched, "9 task instances, <as> computed"),
+    ]
+    return Report(
+        started=OUTAGE - 400,
+        ended=OUTAGE + 330,
+        moments=moments,
+        tables=tables,
+        checks=checks,
+        versions={"Airflow": "2.10.3", "PostgreSQL": "15.14", "Terraform": "1.11.4"},
+        steps=[{"name": "terraform apply: secondary", "seconds": 71.2}, {"name": "take a snapshot", "seconds": 9.9}],
+        replayed=["long_task by-hand-long_task work -1", "every_minute scheduled__2026-01-01T00:00:00+00:00 first -1"],
+        snapshot={"snapshot": "20260528T202640Z-0a1b2c3d", "rows in the snapshot": 13724},
+    )

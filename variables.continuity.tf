@@ -1,0 +1,196 @@
+# How the environment is snapshotted, watched and failed over, and who is told.
+
+variable "snapshot" {
+  type = object({
+    schedule          = optional(string, "rate(15 minutes)")
+    timeout_minutes   = optional(number, 30)
+    max_age_minutes   = optional(number)
+    tables            = optional(map(string), {})
+    local_variables   = optional(list(string), [])
+    local_connections = optional(list(string), [])
+  })
+  description = <<-EOT
+    When snapshots are taken and what they hold.
+    - `schedule`: a rate or cron expression of EventBridge Scheduler, in UTC,
+    - `timeout_minutes`: how long the snapshot DAG may take,
+    - `max_age_minutes`: age of the newest snapshot that raises an alarm; by default three times the rate, or 26 hours with a cron expression,
+    - `tables`: table name to `carry` or `skip`, over the built-in policy,
+    - `local_variables`, `local_connections`: name patterns (`*`, `?`) of variables and connections that stay in their Region.
+  EOT
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^(rate\\((1 (minute|hour|day)|([2-9]|[1-9][0-9]+) (minutes|hours|days))\\)|cron\\(([0-9A-Z*,/?#-]+ ){5}[0-9*,/-]+\\))$", var.snapshot.schedule))
+    error_message = "`snapshot.schedule` must be a rate such as \"rate(15 minutes)\" or \"rate(1 hour)\", or a cron expression of six fields such as \"cron(0 2 * * ? *)\"."
+  }
+
+  validation {
+    condition     = !startswith(var.snapshot.schedule, "cron(") || can(regex("\\?", var.snapshot.schedule))
+    error_message = "`snapshot.schedule`: a cron expression must have \"?\" as day of the month or as day of the week, such as \"cron(0 2 * * ? *)\"."
+  }
+
+  validation {
+    condition     = floor(var.snapshot.timeout_minutes) == var.snapshot.timeout_minutes && var.snapshot.timeout_minutes >= 1 && var.snapshot.timeout_minutes <= 1440
+    error_message = "`snapshot.timeout_minutes` must be a whole number from 1 to 1440."
+  }
+
+  validation {
+    condition     = var.snapshot.max_age_minutes == null || try(floor(var.snapshot.max_age_minutes) == var.snapshot.max_age_minutes && var.snapshot.max_age_minutes >= 1 && var.snapshot.max_age_minutes <= 10080, false)
+    error_message = "`snapshot.max_age_minutes` must be a whole number from 1 to 10080 (seven days)."
+  }
+
+  validation {
+    condition     = alltrue([for verdict in values(var.snapshot.tables) : contains(["carry", "skip"], verdict)])
+    error_message = "`snapshot.tables` must map table names to \"carry\" or \"skip\", such as { log = \"skip\" }."
+  }
+}
+
+variable "heartbeat" {
+  type = object({
+    schedule = optional(string, "rate(1 minute)")
+    periods  = optional(number, 5)
+    missing  = optional(number, 3)
+  })
+  description = <<-EOT
+    The heartbeat check, in the secondary.
+    - `schedule`: a rate or cron expression of EventBridge Scheduler, in UTC,
+    - `periods`: how many of the last minutes are looked at,
+    - `missing`: how many of them must be without a sign of life to count as an outage.
+  EOT
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^(rate\\((1 (minute|hour|day)|([2-9]|[1-9][0-9]+) (minutes|hours|days))\\)|cron\\(([0-9A-Z*,/?#-]+ ){5}[0-9*,/-]+\\))$", var.heartbeat.schedule))
+    error_message = "`heartbeat.schedule` must be a rate such as \"rate(1 minute)\", or a cron expression of six fields such as \"cron(0/2 * * * ? *)\"."
+  }
+
+  validation {
+    condition = (
+      floor(var.heartbeat.periods) == var.heartbeat.periods && floor(var.heartbeat.missing) == var.heartbeat.missing &&
+      var.heartbeat.missing >= 1 && var.heartbeat.missing <= var.heartbeat.periods && var.heartbeat.periods <= 60
+    )
+    error_message = "`heartbeat.missing` and `heartbeat.periods` must be whole numbers with 1 <= missing <= periods <= 60."
+  }
+}
+
+variable "failover" {
+  type = object({
+    automatic              = optional(bool, true)
+    cooldown_minutes       = optional(number, 60)
+    poll_seconds           = optional(number, 30)
+    create_timeout_minutes = optional(number, 120)
+    dag_timeout_minutes    = optional(number, 60)
+    heartbeat_seconds      = optional(number, 300)
+    parse_deadline_seconds = optional(number, 900)
+    health_function_arn    = optional(string)
+    in_flight = optional(object({
+      default = optional(string, "rerun")
+      dags    = optional(map(string), {})
+    }), {})
+  })
+  description = <<-EOT
+    The failover, in the secondary.
+    - `automatic`: whether an unhealthy verdict starts it; by hand it can always be started,
+    - `cooldown_minutes`: how long after one failover no other starts by itself,
+    - `poll_seconds`: pause between two looks at the environment,
+    - `create_timeout_minutes`: how long its creation may take,
+    - `dag_timeout_minutes`: how long the restore may take,
+    - `heartbeat_seconds`: a metadata DAG that is not heard of for so long has failed; allow for the start of a worker,
+    - `parse_deadline_seconds`: how long go-live waits for DAGs to be parsed,
+    - `health_function_arn`: a function of the caller in the place of `heartbeat_check`; it publishes `UnknownHealth`, `Unhealthy` and `Healthy` (0 or 1,
+      namespace `MwaaContinuity`, dimension `Environment`) itself, or the alarm of unknown health sees nothing,
+    - `in_flight`: what happens to work that was in flight at the cut, by `default` and in `dags` by DAG id: `rerun` or `fail`.
+  EOT
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition = alltrue([
+      for value in [
+        var.failover.poll_seconds, var.failover.create_timeout_minutes, var.failover.dag_timeout_minutes,
+        var.failover.heartbeat_seconds, var.failover.parse_deadline_seconds,
+      ] : floor(value) == value && value >= 1
+    ])
+    error_message = "`failover.poll_seconds`, `.create_timeout_minutes`, `.dag_timeout_minutes`, `.heartbeat_seconds` and `.parse_deadline_seconds` must be whole numbers of at least 1."
+  }
+
+  validation {
+    condition     = floor(var.failover.cooldown_minutes) == var.failover.cooldown_minutes && var.failover.cooldown_minutes >= 0
+    error_message = "`failover.cooldown_minutes` must be a whole number of at least 0."
+  }
+
+  validation {
+    condition     = var.failover.heartbeat_seconds >= 60
+    error_message = "`failover.heartbeat_seconds` must be at least 60: metadata DAGs send a heartbeat every 20 seconds once they run."
+  }
+
+  validation {
+    condition     = var.failover.health_function_arn == null || can(regex("^arn:[a-z-]+:lambda:[a-z0-9-]+:[0-9]{12}:function:[a-zA-Z0-9_-]+(:[a-zA-Z0-9$_-]+)?$", var.failover.health_function_arn))
+    error_message = "`failover.health_function_arn` must be the ARN of a Lambda function, such as \"arn:aws:lambda:us-west-2:111122223333:function:our-detector\"."
+  }
+
+  validation {
+    condition     = alltrue([for policy in concat([var.failover.in_flight.default], values(var.failover.in_flight.dags)) : contains(["rerun", "fail"], policy)])
+    error_message = "`failover.in_flight.default` and the values of `failover.in_flight.dags` must be \"rerun\" or \"fail\"."
+  }
+}
+
+variable "notifications" {
+  type = object({
+    emails    = optional(list(string), [])
+    topic_arn = optional(string)
+    create    = optional(bool)
+  })
+  description = <<-EOT
+    Where notices go.
+    - `emails`: addresses that are subscribed; each gets a message to confirm,
+    - `topic_arn`: a topic of the caller in the place of a new one. Its policy and its key must admit `events.amazonaws.com` and `cloudwatch.amazonaws.com`,
+    - `create`: false says that `topic_arn` is given even where its value is known after apply only.
+  EOT
+  default     = {}
+  nullable    = false
+}
+
+variable "function_package" {
+  type = object({
+    bucket  = string
+    key     = string
+    version = optional(string)
+  })
+  description = "Take the functions' package (functions/package.zip of the same release) from this S3 object: for accounts that admit code only from their own bucket. Null takes it from the module."
+  default     = null
+}
+
+variable "function_roles" {
+  type = object({
+    path                 = optional(string, "/")
+    permissions_boundary = optional(string)
+  })
+  description = "`path` and `permissions_boundary` (ARN) of the roles of functions, state machines and schedules, for accounts that demand them."
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^/([\\x21-\\x7e]+/)?$", var.function_roles.path))
+    error_message = "`function_roles.path` must start and end with a slash, such as \"/service/\"."
+  }
+
+  validation {
+    condition     = var.function_roles.permissions_boundary == null || can(regex("^arn:[a-z-]+:iam::([0-9]{12}|aws):policy/.+$", var.function_roles.permissions_boundary))
+    error_message = "`function_roles.permissions_boundary` must be the ARN of a policy, such as \"arn:aws:iam::111122223333:policy/boundary\"."
+  }
+}
+
+variable "log_retention_days" {
+  type        = number
+  description = "Days that the logs of functions and state machines are kept. Those of the environment: `environment.logging.retention_days`."
+  default     = 90
+  nullable    = false
+
+  validation {
+    condition     = contains([1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653], var.log_retention_days)
+    error_message = "`log_retention_days` must be a period CloudWatch Logs offers: 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288 or 3653."
+  }
+}
