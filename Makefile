@@ -1,8 +1,12 @@
 # Every command a person needs; `make help` lists them. Each sets up what it needs, so none has to be run before another.
 
 AIRFLOW ?= 2.10.3
+# What the integration tests run on: versions with commas between them, or all.
+AIRFLOW_VERSIONS ?= 2.10.3,3.3.1
 PYTHON  := build/venv/bin/python
 SET_UP  := python3 tests/tools/set_up_machine.py --airflow $(AIRFLOW)
+
+test test-integration: SET_UP := python3 tests/tools/set_up_machine.py --airflow $(AIRFLOW_VERSIONS)
 
 export TF_IN_AUTOMATION := 1
 export CHECKPOINT_DISABLE := 1
@@ -27,13 +31,13 @@ rehearse: set-up-system set-up-terraform set-up-tools set-up-airflow ## lose a R
 	@$(PYTHON) -m tests.rehearsal --airflow $(AIRFLOW) $(if $(DAGS),--dags $(DAGS))
 
 test: lint test-plan set-up-airflow ## everything: lint, plans, unit, integration, one rehearsal
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest --airflow-versions $(AIRFLOW_VERSIONS)
 
 test-unit: set-up-tools ## the inner loop: no server, no network
 	$(PYTHON) -m pytest -q -n 2 tests/unit
 
 test-integration: set-up-system set-up-terraform set-up-tools set-up-airflow ## real PostgreSQL, real Airflow, real Terraform on the stand-in
-	$(PYTHON) -m pytest tests/integration
+	$(PYTHON) -m pytest tests/integration --airflow-versions $(AIRFLOW_VERSIONS)
 
 test-plan: set-up-terraform set-up-tools ## terraform validate and terraform test of the module and each submodule
 	@$(PYTHON) -m tests.tools.terraform_checks . $(TERRAFORM_MODULES)

@@ -1,7 +1,10 @@
-"""Fixtures that more than one folder of tests uses."""
+"""Fixtures and options that more than one folder of tests uses."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 from hypothesis import HealthCheck, settings
 
 # How long an example takes says something about the machine, not about the project.
@@ -9,3 +12,31 @@ settings.register_profile("untimed", deadline=None, suppress_health_check=[Healt
 settings.load_profile("untimed")
 
 pytest_plugins = ["tests.local_aws.fixtures"]
+
+_REQUIREMENTS = Path(__file__).resolve().parents[1] / "requirements"
+_USUAL_VERSIONS = "2.10.3,3.3.1"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of this project's tests."""
+    parser.addoption(
+        "--airflow-versions",
+        default=_USUAL_VERSIONS,
+        metavar="VERSION,...",
+        help="Airflow versions that the integration tests run on, or 'all' (default: %(default)s)",
+    )
+
+
+def chosen_versions(config: pytest.Config) -> tuple[str, ...]:
+    """The Airflow versions to test on, oldest first. Raises `pytest.UsageError` for one that has no lock file."""
+    locked = {path.stem.removeprefix("airflow-") for path in _REQUIREMENTS.glob("airflow-*.txt")}
+    asked = str(config.getoption("--airflow-versions"))
+    wanted = locked if asked == "all" else {part.strip() for part in asked.split(",")}
+    if unknown := wanted - locked:
+        accepted = ", ".join([*_ordered(locked), "all"])
+        raise pytest.UsageError(f"--airflow-versions: {', '.join(_ordered(unknown))}; accepted: {accepted}")
+    return _ordered(wanted)
+
+
+def _ordered(versions: set[str]) -> tuple[str, ...]:
+    return tuple(sorted(versions, key=lambda version: [part.zfill(4) for part in version.split(".")]))

@@ -3,7 +3,7 @@
 Runs on the machine's own python3 with the standard library alone, before anything else is there. Everything but Debian
 packages goes below build/. A second run finds each part in place and costs a fraction of a second.
 
-    python3 tests/tools/set_up_machine.py [--airflow VERSION] PART...
+    python3 tests/tools/set_up_machine.py [--airflow VERSION,...] PART...
 """
 
 from __future__ import annotations
@@ -146,9 +146,6 @@ def uv() -> Path:
 
 def python_environment(name: str, folder: Path, lock: Path, done_when: Path) -> None:
     """A virtual environment that holds exactly what the lock file names."""
-    if not lock.exists():
-        offered = sorted(path.stem.removeprefix("airflow-") for path in REQUIREMENTS.glob("airflow-*.txt"))
-        raise SetUpError(f"there is no {lock.relative_to(ROOT)}; accepted Airflow versions: {', '.join(offered)}")
     installer = uv()
 
     def build() -> None:
@@ -174,12 +171,15 @@ def tools() -> None:
     python_environment("tools", folder, REQUIREMENTS / "tools.txt", folder / "bin" / "pytest")
 
 
-def airflow(version: str) -> None:
-    """A real Airflow at the versions of the MWAA image."""
-    folder = BUILD / "airflow" / version
-    python_environment(
-        f"airflow-{version}", folder, REQUIREMENTS / f"airflow-{version}.txt", folder / "bin" / "airflow"
-    )
+def airflow(wanted: str) -> None:
+    """Every real Airflow of a list with commas (or `all`), each at the versions of the MWAA image."""
+    locks = {path.stem.removeprefix("airflow-"): path for path in sorted(REQUIREMENTS.glob("airflow-*.txt"))}
+    versions = list(locks) if wanted == "all" else [part.strip() for part in wanted.split(",")]
+    if unknown := [version for version in versions if version not in locks]:
+        raise SetUpError(f"Airflow {', '.join(unknown)} has no lock file; accepted: {', '.join(locks)}, all")
+    for version in versions:
+        folder = BUILD / "airflow" / version
+        python_environment(f"airflow-{version}", folder, locks[version], folder / "bin" / "airflow")
 
 
 def asl_validator() -> None:
@@ -204,7 +204,9 @@ def asl_validator() -> None:
 def main(arguments: list[str]) -> int:
     """Set up the named parts. Exit code 1 with one clear line when the machine lacks something."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--airflow", default="2.10.3", metavar="VERSION", help="which Airflow (default: %(default)s)")
+    parser.add_argument(
+        "--airflow", default="2.10.3", metavar="VERSION,...", help="which Airflow, or all (default: %(default)s)"
+    )
     parts: dict[str, Callable[[], None]] = {
         "system": system,
         "terraform": terraform,
