@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -15,6 +14,8 @@ from mwaa_continuity.events import Event
 from mwaa_continuity.log import Log
 from mwaa_continuity.settings import Settings, variable, whole_number
 
+SCHEDULER_HEARTBEAT = ("AmazonMWAA", "SchedulerHeartbeat")
+CHANGING = (metrics.NAMESPACE, "EnvironmentChanging")
 VERDICT_METRICS = {"healthy": "Healthy", "unhealthy": "Unhealthy", "unknown": "UnknownHealth"}
 
 
@@ -34,16 +35,18 @@ def check(_event: Event, log: Log) -> Result:
 
     refusals: list[str] = []
     status, status_signal = environment_status(settings.environment, primary, refusals)
+    heartbeat = scheduler_heartbeat(settings.environment, primary, minutes, missing, refusals)
+    changing_minutes = probe(settings.environment, minutes, log)
     signals = {
-        "heartbeat": scheduler_heartbeat(settings.environment, primary, minutes, missing, refusals),
-        "status": status_signal,
+        "heartbeat": heartbeat,
+        "status": "settling" if status_signal == "available" and changing_minutes else status_signal,
         "beat": beats(table, primary, minutes, missing),
-        "probe": probe(settings.environment, minutes, log) if not refusals else "failed",
+        "probe": "failed" if refusals or changing_minutes is None else "ok",
     }
     row = health.load().decide(signals)
     why = " ".join([row.why, *refusals])
     log.info("decided", verdict=row.verdict, why=why, status=status, region=primary)
-    report(settings.environment, row.verdict, log)
+    report(settings.environment, row.verdict, changing=status_signal == "changing", log=log)
     return {
         "verdict": row.verdict,
         "why": why,
@@ -81,27 +84,15 @@ def environment_status(environment: str, region: str, refusals: list[str]) -> tu
 def scheduler_heartbeat(environment: str, region: str, minutes: range, missing: int, refusals: list[str]) -> str:
     """Whether the scheduler of the environment beats: an outage is missing data, not a zero."""
     try:
-        seen = minutes_with_data(aws.client("cloudwatch", region, aws.QUICK), environment, minutes)
+        dimensions = {"Function": "Scheduler", "Environment": environment}
+        cloudwatch = aws.client("cloudwatch", region, aws.QUICK)
+        seen = metrics.minutes_with_data(cloudwatch, SCHEDULER_HEARTBEAT, dimensions, minutes, "SampleCount")
     except ClientError as error:
         note_refusal(error, refusals)
         return "unreachable"
     except BotoCoreError:
         return "unreachable"
     return "missing" if health.silent(minutes, seen, missing) else "present"
-
-
-def minutes_with_data(cloudwatch: Any, environment: str, minutes: range) -> set[int]:
-    """Those of the epoch minutes for which SchedulerHeartbeat has data."""
-    answer = cloudwatch.get_metric_statistics(
-        Namespace="AmazonMWAA",
-        MetricName="SchedulerHeartbeat",
-        Dimensions=[{"Name": "Function", "Value": "Scheduler"}, {"Name": "Environment", "Value": environment}],
-        StartTime=datetime.fromtimestamp(minutes[0] * 60, UTC),
-        EndTime=datetime.fromtimestamp((minutes[-1] + 1) * 60, UTC),
-        Period=60,
-        Statistics=["SampleCount"],
-    )
-    return {int(point["Timestamp"].timestamp()) // 60 for point in answer["Datapoints"] if point["SampleCount"] > 0}
 
 
 def note_refusal(error: ClientError, refusals: list[str]) -> None:
@@ -123,20 +114,25 @@ def beats(table: str, region: str, minutes: range, missing: int) -> str:
     return "missing" if health.silent([minute for minute in minutes if minute > first], seen, missing) else "arriving"
 
 
-def probe(environment: str, minutes: range, log: Log) -> str:
-    """Whether our own network, CloudWatch and STS work: only then does silence of the primary mean anything."""
+def probe(environment: str, minutes: range, log: Log) -> set[int] | None:
+    """Whether our own network, CloudWatch and STS work: only then does silence of the primary mean anything.
+
+    None where they do not; else those of the epoch minutes in which an earlier check saw the environment being changed.
+    """
+    dimensions = {"Environment": environment}
     try:
         aws.client("sts", config=aws.QUICK).get_caller_identity()
-        minutes_with_data(aws.client("cloudwatch", config=aws.QUICK), environment, minutes)
+        cloudwatch = aws.client("cloudwatch", config=aws.QUICK)
+        return metrics.minutes_with_data(cloudwatch, CHANGING, dimensions, minutes, "Maximum")
     except (BotoCoreError, ClientError) as error:
         log.warning("own probe failed", error=str(aws.translated(error)))
-        return "failed"
-    return "ok"
+        return None
 
 
-def report(environment: str, verdict: str, log: Log) -> None:
+def report(environment: str, verdict: str, *, changing: bool, log: Log) -> None:
     """Publish the verdict. A failure must not hide the verdict itself: missing data alarms as unknown health."""
     values = {metric: float(name == verdict) for name, metric in VERDICT_METRICS.items()}
+    values[CHANGING[1]] = float(changing)
     try:
         metrics.publish(aws.client("cloudwatch", config=aws.QUICK), environment, values)
     except (BotoCoreError, ClientError) as error:

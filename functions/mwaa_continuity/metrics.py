@@ -1,8 +1,9 @@
-"""Metrics that the functions publish: namespace `MwaaContinuity`, dimension `Environment`."""
+"""Metrics: those that the functions publish (namespace `MwaaContinuity`, dimension `Environment`), and reading them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, Final
 
 NAMESPACE: Final = "MwaaContinuity"
@@ -11,6 +12,7 @@ UNITS: Final[Mapping[str, str]] = {
     "Healthy": "Count",
     "Unhealthy": "Count",
     "UnknownHealth": "Count",
+    "EnvironmentChanging": "Count",
     "SnapshotAgeSeconds": "Seconds",
     "SnapshotBytes": "Bytes",
     "SnapshotDurationSeconds": "Seconds",
@@ -27,3 +29,19 @@ def publish(cloudwatch: Any, environment: str, values: Mapping[str, float]) -> N
             for name, value in values.items()
         ],
     )
+
+
+def minutes_with_data(
+    cloudwatch: Any, metric: tuple[str, str], dimensions: Mapping[str, str], window: range, statistic: str
+) -> set[int]:
+    """Those epoch minutes of the window in which a statistic of a metric (namespace, name) is above zero."""
+    answer = cloudwatch.get_metric_statistics(
+        Namespace=metric[0],
+        MetricName=metric[1],
+        Dimensions=[{"Name": key, "Value": value} for key, value in dimensions.items()],
+        StartTime=datetime.fromtimestamp(window[0] * 60, UTC),
+        EndTime=datetime.fromtimestamp((window[-1] + 1) * 60, UTC),
+        Period=60,
+        Statistics=[statistic],
+    )
+    return {int(point["Timestamp"].timestamp()) // 60 for point in answer["Datapoints"] if point[statistic] > 0}

@@ -7,7 +7,7 @@ import gzip
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import boto3
@@ -167,21 +167,22 @@ class Account:
 
     def scheduler_heartbeat(self, *minutes_ago: int) -> None:
         """Data of the scheduler's heartbeat in the primary."""
-        for ago in minutes_ago:
-            self.cloudwatch[PRIMARY].put_metric_data(
-                Namespace="AmazonMWAA",
-                MetricData=[
-                    {
-                        "MetricName": "SchedulerHeartbeat",
-                        "Dimensions": [
-                            {"Name": "Function", "Value": "Scheduler"},
-                            {"Name": "Environment", "Value": NAME},
-                        ],
-                        "Timestamp": (int(time.time()) // 60 - ago) * 60,
-                        "Value": 1.0,
-                    }
-                ],
-            )
+        dimensions = {"Function": "Scheduler", "Environment": NAME}
+        self._metric(PRIMARY, "AmazonMWAA", "SchedulerHeartbeat", dimensions, minutes_ago)
+
+    def changing(self, *minutes_ago: int) -> None:
+        """What earlier checks published: the environment was being changed."""
+        self._metric(SECONDARY, "MwaaContinuity", "EnvironmentChanging", {"Environment": NAME}, minutes_ago)
+
+    def _metric(self, region: str, namespace: str, name: str, dimensions: dict[str, str], ago: Iterable[int]) -> None:
+        for minutes in ago:
+            datum = {
+                "MetricName": name,
+                "Dimensions": [{"Name": key, "Value": value} for key, value in dimensions.items()],
+                "Timestamp": (int(time.time()) // 60 - minutes) * 60,
+                "Value": 1.0,
+            }
+            self.cloudwatch[region].put_metric_data(Namespace=namespace, MetricData=[datum])
 
     def snapshot(self, snapshot_id: str, **overrides: Any) -> dict[str, Any]:
         """A complete snapshot; answers its manifest as written."""

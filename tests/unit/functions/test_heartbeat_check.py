@@ -93,6 +93,25 @@ def test_an_update_is_healthy(primary: Account) -> None:
     primary.mwaa.environments[PRIMARY, NAME]["Status"] = "UPDATING"
     answer = check()
     assert (answer["verdict"], answer["status"]) == ("healthy", "UPDATING")
+    assert published(primary, "EnvironmentChanging") == [1.0]
+
+
+@pytest.mark.parametrize(("changed", "expected"), [((1, 2), "settling"), ((5,), "settling"), ((0, 6), "available")])
+def test_just_after_an_update_silence_proves_nothing(primary: Account, changed: tuple[int, ...], expected: str) -> None:
+    """Failure covered: maintenance or an update triggers a takeover, here while its scheduler is still starting."""
+    primary.beat(20)
+    primary.changing(*changed)
+    answer = check()
+    assert answer["signals"]["status"] == expected
+    assert answer["verdict"] == ("healthy" if expected == "settling" else "unhealthy")
+    assert answer["status"] == "AVAILABLE"
+
+
+def test_a_region_lost_just_after_an_update_is_lost(primary: Account, dead: Dead) -> None:
+    primary.beat(20)
+    primary.changing(1)
+    dead(PRIMARY, "cloudwatch", "mwaa")
+    assert check()["verdict"] == "unhealthy"
 
 
 def test_a_deleted_environment_is_unknown(account: Account) -> None:
