@@ -1,4 +1,4 @@
-"""Take a snapshot of this environment (docs/architecture.md, "Metadata DAGs")."""
+"""Take a snapshot of this environment, then read it back (docs/architecture.md, "Metadata DAGs")."""
 
 from __future__ import annotations
 
@@ -21,6 +21,12 @@ def snapshot(**context: Any) -> dict[str, Any]:
     return tasks.snapshot(tasks.conf_of(context))
 
 
+def verify(**context: Any) -> dict[str, Any]:
+    from continuity import tasks
+
+    return tasks.verified(tasks.conf_of(context))
+
+
 with DAG(
     dag_id="continuity_snapshot",
     description="Take a snapshot of this environment",
@@ -31,4 +37,5 @@ with DAG(
     is_paused_upon_creation=False,
     tags=["continuity"],
 ):
-    PythonOperator(task_id="snapshot", python_callable=snapshot, retries=0, priority_weight=FIRST)
+    task_snapshot = PythonOperator(task_id="snapshot", python_callable=snapshot, retries=0, priority_weight=FIRST)
+    task_snapshot >> PythonOperator(task_id="verify", python_callable=verify, retries=0, priority_weight=FIRST)

@@ -25,7 +25,7 @@ class SnapshotDamaged(ContinuityError):
 
     def __init__(self, name: str, why: str) -> None:
         super().__init__(f"snapshot object {name}: {why}")
-        self.name = name
+        self.name, self.why = name, why
 
 
 class AccessRefused(ContinuityError):
@@ -35,6 +35,16 @@ class AccessRefused(ContinuityError):
         super().__init__(
             f"{where} cannot be read ({code}): the execution role needs s3:GetObject on it, s3:ListBucket on its "
             "bucket and kms:Decrypt under its key"
+        )
+
+
+class KeyRefused(ContinuityError):
+    """The key service does not open a snapshot's data key: nothing is said about the snapshot."""
+
+    def __init__(self, key_id: str | None, code: str) -> None:
+        super().__init__(
+            f"the snapshot's data key cannot be opened with {key_id or 'the key it is under'} ({code}): it must be the "
+            "multi-Region key of the environment, or its replica in this Region, and kms:Decrypt on it be allowed"
         )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import dataclasses
 import json
 from collections.abc import Mapping
@@ -9,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from continuity.errors import SnapshotDamaged
+from continuity.storage import SnapshotStore
 
 NAME = "manifest.json"
 FORMAT = 1
@@ -77,6 +80,19 @@ class Manifest:
     def stored_bytes(self) -> int:
         return sum(entry.bytes for table in self.tables for entry in table.objects)
 
+    @property
+    def encrypted_data_key(self) -> bytes:
+        """Raises SnapshotDamaged where the manifest holds none."""
+        try:
+            return base64.b64decode(self.encryption["encrypted_data_key"], validate=True)
+        except (KeyError, TypeError, binascii.Error):
+            raise SnapshotDamaged(NAME, "it holds no data key") from None
+
+    @property
+    def key_context(self) -> dict[str, str]:
+        """What binds the data key to this snapshot. Said here, not read: a key of another snapshot must not pass."""
+        return key_context(self.environment, self.snapshot_id)
+
     def table(self, name: str) -> TableEntry | None:
         return next((table for table in self.tables if table.name == name), None)
 
@@ -95,6 +111,23 @@ class Manifest:
             return cls(**values, tables=tuple(_table(entry) for entry in document["tables"]))
         except (KeyError, TypeError) as error:
             raise SnapshotDamaged(NAME, f"it lacks or garbles {error}") from None
+
+
+def key_context(environment: str, snapshot_id: str) -> dict[str, str]:
+    """Encryption context of a snapshot's data key."""
+    return {"environment": environment, "snapshot_id": snapshot_id}
+
+
+def read_manifest(store: SnapshotStore, snapshot_id: str) -> Manifest:
+    """The manifest of a snapshot. Raises SnapshotDamaged: missing, unreadable, or of another snapshot."""
+    found = Manifest.from_document(store.read_json(snapshot_id, NAME))
+    if (found.snapshot_id, found.environment) != (snapshot_id, store.environment):
+        raise SnapshotDamaged(
+            NAME,
+            f"under {snapshot_id} of {store.environment} it is of snapshot {found.snapshot_id} "
+            f"of environment {found.environment}",
+        )
+    return found
 
 
 def _table(entry: Mapping[str, Any]) -> TableEntry:

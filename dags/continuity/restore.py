@@ -5,7 +5,6 @@ Nothing here truncates, drops an index or locks a table. A restore that fails or
 
 from __future__ import annotations
 
-import base64
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,13 +15,12 @@ from typing import Any
 from psycopg2 import extensions, sql
 
 from continuity import ledger as ledgers
-from continuity import manifest as manifests
-from continuity import policy, prepare, secrets
+from continuity import policy, prepare, secrets, verify
 from continuity.carry import Carrier, reserve_ids
 from continuity.catalog import Catalog, alembic_heads, insert_order, read_catalog
-from continuity.errors import ContinuityError, RestoreRefused
+from continuity.errors import RestoreRefused
 from continuity.ledger import Ledger
-from continuity.manifest import Manifest, ObjectEntry, TableEntry
+from continuity.manifest import Manifest, ObjectEntry, TableEntry, read_manifest
 from continuity.schema import fitting, losses
 from continuity.settings import InFlight, Settings
 from continuity.snapshot import PLAIN_FORMATS
@@ -54,24 +52,19 @@ class Snapshot:
 
 
 def open_snapshot(store: SnapshotStore, kms: Any, settings: Settings, snapshot_id: str) -> Snapshot:
-    """Read the manifest and open the data key. Raises SnapshotDamaged, or ContinuityError: not of this environment."""
-    manifest = Manifest.from_document(store.read_json(snapshot_id, manifests.NAME))
-    if (manifest.snapshot_id, manifest.environment) != (snapshot_id, settings.environment):
-        raise ContinuityError(
-            f"the manifest under {snapshot_id} is of snapshot {manifest.snapshot_id} "
-            f"of environment {manifest.environment}, not of {settings.environment}"
-        )
-    encrypted = base64.b64decode(manifest.encryption["encrypted_data_key"])
-    key = secrets.open_data_key(kms, settings.kms_key, encrypted, manifest.encryption["context"])
+    """Read the manifest and open the data key. Raises SnapshotDamaged, or KeyRefused."""
+    manifest = read_manifest(store, snapshot_id)
+    key = secrets.open_data_key(kms, settings.kms_key, manifest.encrypted_data_key, manifest.key_context)
     return Snapshot(store, manifest, key)
 
 
 def check_objects(snapshot: Snapshot) -> None:
-    """Raises SnapshotDamaged naming the object that is missing, altered or truncated.
+    """Raises SnapshotDamaged naming the object that is missing, altered or truncated, now or when it was read back.
 
     State objects are read whole. History objects are checked for presence and size here, and for content when they are
     restored: reading them now would make the time to go live grow with history.
     """
+    verify.refuse_known_bad(snapshot.store, snapshot.manifest.snapshot_id)
     for table in snapshot.manifest.tables:
         for entry in table.objects:
             if entry.phase == "state":

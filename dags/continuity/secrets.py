@@ -11,14 +11,27 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from botocore.exceptions import ClientError
 from cryptography.exceptions import InvalidTag
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from continuity.errors import BadInput, SnapshotDamaged, UnreadableSecret
+from continuity.errors import BadInput, KeyRefused, SnapshotDamaged, UnreadableSecret
+from continuity.manifest import NAME as MANIFEST
 
 NONCE_BYTES = 12
 ALGORITHM = "AES-256-GCM"
+#: What the key service says of a key that is another one, is gone or switched off, or may not be used.
+KEY_REFUSED = frozenset(
+    {
+        "AccessDeniedException",
+        "DisabledException",
+        "IncorrectKeyException",
+        "InvalidKeyUsageException",
+        "KMSInvalidStateException",
+        "NotFoundException",
+    }
+)
 
 
 class FernetKeys:
@@ -69,9 +82,22 @@ def new_data_key(kms: Any, key_id: str, context: Mapping[str, str]) -> DataKey:
     return DataKey(answer["Plaintext"], answer["CiphertextBlob"], context)
 
 
-def open_data_key(kms: Any, key_id: str, encrypted: bytes, context: Mapping[str, str]) -> DataKey:
-    """The data key of a snapshot, decrypted with this Region's replica of the key."""
-    answer = kms.decrypt(KeyId=key_id, CiphertextBlob=encrypted, EncryptionContext=dict(context))
+def open_data_key(kms: Any, key_id: str | None, encrypted: bytes, context: Mapping[str, str]) -> DataKey:
+    """The data key of a snapshot, decrypted with this Region's replica of the key; None lets the key service find it.
+
+    Raises SnapshotDamaged where it was not made for this context or was altered, KeyRefused where this is not the key
+    or may not be used.
+    """
+    named = {"KeyId": key_id} if key_id else {}
+    try:
+        answer = kms.decrypt(CiphertextBlob=encrypted, EncryptionContext=dict(context), **named)
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        if code == "InvalidCiphertextException":
+            raise SnapshotDamaged(MANIFEST, "its data key was altered, or is of another snapshot") from None
+        if code in KEY_REFUSED:
+            raise KeyRefused(key_id, code) from None
+        raise
     return DataKey(answer["Plaintext"], encrypted, context)
 
 
@@ -87,7 +113,7 @@ def unseal(sealed: bytes, key: DataKey, associated: str, name: str) -> Iterator[
     """The lines that were sealed. Raises SnapshotDamaged: altered, or of another snapshot or table."""
     try:
         packed = AESGCM(key.plain).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], associated.encode())
-    except InvalidTag:
+    except (InvalidTag, ValueError):  # the latter of what is too short to hold a nonce
         raise SnapshotDamaged(name, f"it was not sealed by this snapshot's key as {associated}") from None
     yield from zlib.decompress(packed, 31).splitlines()
 

@@ -79,7 +79,7 @@ def take_snapshot(
     if store.read_if_present(snapshot_id, manifest.NAME) is not None:
         raise ContinuityError(f"snapshot {snapshot_id} is already there; a snapshot is never overwritten")
     tidy(store)
-    context = {"environment": settings.environment, "snapshot_id": snapshot_id}
+    context = manifest.key_context(settings.environment, snapshot_id)
     data_key = secrets.new_data_key(kms, settings.kms_key, context)
     with consistent_cut(source.connection) as cut:
         catalog = read_catalog(cut.cursor)

@@ -38,12 +38,15 @@ def answering(
     *,
     request_id: str | None,
     failure: str,
+    hand_on: bool = False,
+    regardless: bool = False,
     heartbeat_seconds: float = HEARTBEAT_SECONDS,
 ) -> Iterator[Answer]:
     """Send heartbeats while the block works, then its `Answer.output`, or its error under the name `failure`.
 
-    Raises NobodyWaits before the block where Step Functions has given the token up, as it has when this run waited
-    for its slot too long.
+    `hand_on`: success is for the next task of the run to tell; the token stays where that one finds it. Raises
+    NobodyWaits before the block where Step Functions has given the token up, as it has when this run waited for its
+    slot too long; with `regardless` the block is worth doing all the same.
     """
     answer = Answer()
     key = f"work/{environment}/{request_id}.json"
@@ -53,7 +56,10 @@ def answering(
         return
     if not _heartbeat(states, token):
         _forget(s3, bucket, key)
-        raise NobodyWaits(f"nobody waits for request {request_id} any more, so it is not done")
+        if not regardless:
+            raise NobodyWaits(f"nobody waits for request {request_id} any more, so it is not done")
+        yield answer
+        return
     stop = threading.Event()
     beating = threading.Thread(target=_beat, args=(states, token, stop, heartbeat_seconds), daemon=True)
     beating.start()
@@ -67,8 +73,9 @@ def answering(
         _forget(s3, bucket, key)
         raise
     stop.set()
-    _tell(states.send_task_success, taskToken=token, output=json.dumps(answer.output))
-    _forget(s3, bucket, key)
+    if not hand_on:
+        _tell(states.send_task_success, taskToken=token, output=json.dumps(answer.output))
+        _forget(s3, bucket, key)
 
 
 def read_token(s3: Any, bucket: str, key: str) -> str | None:

@@ -56,6 +56,7 @@ def test_airflow_parses_the_metadata_dags_and_nothing_else(cluster: Cluster, tmp
         assert dag["catchup"] is False
         assert dag["weights"][0] == 1_000_000, "where slots are short, ours go first"
         assert dag["tags"] == ["continuity"]
+    assert report["dags"]["continuity_snapshot"]["tasks"] == ["snapshot", "verify"]
     assert report["dags"]["continuity_restore"]["tasks"] == ["state", "history"]
     assert report["dags"]["continuity_restore"]["retries"] == [0, 3]
     cluster.drop("dag_files")

@@ -27,6 +27,8 @@ def test_the_dags_do_under_airflow_what_the_engine_does(
     (taken,) = Environment(source, tmp_path / "source").run(("continuity_snapshot", {"snapshot_id": SNAPSHOT}))
     assert taken["state"] == "success"
     assert taken["returned"]["snapshot"]["manifest_key"] == source.store.key(SNAPSHOT, "manifest.json")
+    assert taken["returned"]["verify"] == taken["returned"]["snapshot"]
+    assert source.store.read_json(SNAPSHOT, "verification.json")["faults"] == []
     manifest = source.store.read_json(SNAPSHOT, "manifest.json")
     assert manifest["airflow_version"] == "2.10.3"
     assert not [row for row in manifest["in_flight"] if row[0].startswith("continuity_")]

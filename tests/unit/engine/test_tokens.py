@@ -57,10 +57,15 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def answer(
-    s3: Any, states: States, error: Exception | None = None, seconds: float = 0, request: str | None = "request"
+    s3: Any,
+    states: States,
+    error: Exception | None = None,
+    seconds: float = 0,
+    request: str | None = "request",
+    **how: bool,
 ) -> None:
     with answering(
-        s3, states, "bucket", "env", request_id=request, failure=errors.RESTORE_FAILED, heartbeat_seconds=0.01
+        s3, states, "bucket", "env", request_id=request, failure=errors.RESTORE_FAILED, heartbeat_seconds=0.01, **how
     ) as told:
         time.sleep(seconds)
         if error:
@@ -101,6 +106,24 @@ def test_failure_is_answered_with_its_name_and_raised(s3: Any, error: Exception,
     assert work_objects(s3) == 0
 
 
+def test_success_is_handed_on_to_the_next_task_and_failure_is_not(s3: Any) -> None:
+    """Failure covered: a snapshot counts as taken before it was read back; a first task that fails leaves the state
+    machine waiting."""
+    states = States()
+    answer(s3, states, seconds=0.05, hand_on=True)
+    assert {what for what, _ in states.told} == {"heartbeat"}
+    assert work_objects(s3) == 1, "the next task finds the token"
+    answer(s3, states)
+    assert states.told[-1][0] == "success"
+
+    s3.put_object(Bucket="bucket", Key=KEY, Body=json.dumps({"task_token": "the token"}))
+    states = States()
+    with pytest.raises(errors.RestoreRefused):
+        answer(s3, states, errors.RestoreRefused("why"), hand_on=True)
+    assert states.told[-1][0] == "failure"
+    assert work_objects(s3) == 0
+
+
 @pytest.mark.parametrize("request_id", [None, "answered-before"])
 def test_nobody_is_answered_where_nobody_asked(s3: Any, request_id: str | None) -> None:
     states = States()
@@ -126,6 +149,20 @@ def test_what_nobody_waits_for_is_not_done(s3: Any, code: str) -> None:
     ):
         done.append("the work")
     assert done == []
+    assert [what for what, _ in states.told] == ["heartbeat"]
+    assert work_objects(s3) == 0
+
+
+def test_what_is_worth_doing_anyway_is_done_though_nobody_waits(s3: Any) -> None:
+    """Failure covered: a snapshot is never read back because its task started late, and a restore takes it."""
+    done = []
+    states = States(refuse="TaskTimedOut")
+    with answering(
+        s3, states, "bucket", "env", request_id="request", failure=errors.SNAPSHOT_FAILED, regardless=True
+    ) as told:
+        done.append("the work")
+        told.output = {}
+    assert done == ["the work"]
     assert [what for what, _ in states.told] == ["heartbeat"]
     assert work_objects(s3) == 0
 
