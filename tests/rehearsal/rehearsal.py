@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.local_aws.fixtures import RunningStandIn, start_stand_in
+from tests.local_aws.inventory import Inventory, inventory, left
 from tests.rehearsal import database, scenario
 from tests.rehearsal.airflow_api import AirflowApi
 from tests.rehearsal.checks import SOON_SECONDS
@@ -56,7 +57,10 @@ class Evidence:
     plan_without_primary: str = "not planned"
     runs_of_waiting_consumer: int = -1
     failed_execution: str = ""
+    existed: Inventory = field(default_factory=dict)
     left_over: list[str] = field(default_factory=list)
+    #: Output of the machines that the rehearsal started beside the failover, by name.
+    outputs: dict[str, dict[str, Any]] = field(default_factory=dict)
     users_dags: list[str] = field(default_factory=list)
 
 
@@ -94,6 +98,7 @@ class Rehearsal:
         with self.progress.step("start the stand-in"):
             (self.effects / "signals").mkdir(parents=True)
             self.stand_in = start_stand_in(self.folder / "stand-in", "--airflow", self.airflow)
+            self.evidence.existed = inventory(self.stand_in, (PRIMARY, SECONDARY))
         self.narrator = Narrator(self.local, self.progress)
         common = {
             "name": NAME,
@@ -137,8 +142,10 @@ class Rehearsal:
             self.progress.step("let the workload run; terraform plan"),
             self._planning("second-plan", *self.roots) as plans,
         ):
+            replication = self._start("replicate_existing", PRIMARY, "primary")
             self._wait(lambda: scenario.missing_instances(url, scenario.WANTED_AT_CUT), 300, "the state for the cut")
             self.evidence.second_plans = {name: plan.result() for name, plan in plans.items()}
+            self.evidence.outputs["replicate_existing"] = self._wait_for_execution(replication, PRIMARY, 180)
             api.pause("stopped", paused=True)
             for dag_id in scenario.STARTED_LAST:
                 api.trigger(dag_id, f"by-hand-{dag_id}")
@@ -157,10 +164,10 @@ class Rehearsal:
                 self.evidence.source_dump = path
             finally:
                 gate.open()
-            answer = self._wait_for_execution(execution, PRIMARY, 180)
+            rows = self._wait_for_execution(execution, PRIMARY, 180)["verified"]["rows"]
             self._wait(self._read_manifest, 60, "the snapshot complete in the secondary")
             self.evidence.snapshot_complete = time.time()
-            self.progress.say(f"  snapshot {self.evidence.manifest['snapshot_id']}: {answer.get('rows', '?')} rows")
+            self.progress.say(f"  snapshot {self.evidence.manifest['snapshot_id']}: {rows} rows")
         with self.progress.step("let the workload go on"):
             self._sleep(GOES_ON_SECONDS)
 
@@ -209,6 +216,9 @@ class Rehearsal:
             self._wait(lambda: self._history_behind(url), 240, "the history restored")
             self.evidence.end_dump = database.dump_of_now(url, self.folder / "target-at-end.sql")
             self.narrator.poll()
+        with self.progress.step("the secondary watches and keeps itself"):
+            for machine in ("heartbeat_check", "snapshot"):
+                self.evidence.outputs[machine] = self._fire(machine, SECONDARY)
 
     def tear_down(self) -> None:
         """Bring the primary Region back and destroy both; what is left is evidence."""
@@ -221,6 +231,7 @@ class Rehearsal:
             for name in ("primary", "secondary"):
                 self.roots[name].destroy()
                 self.evidence.left_over += [f"{name}: {address}" for address in self.roots[name].resources()]
+            self.evidence.left_over += left(self.evidence.existed, inventory(self.local, (PRIMARY, SECONDARY)))
 
     def stop(self) -> None:
         """Stop everything; safe at any moment and more than once."""
@@ -261,6 +272,21 @@ class Rehearsal:
         arn = self.outputs[root]["state_machine_arns"][machine]
         return str(client.start_execution(stateMachineArn=arn, input="{}")["executionArn"])
 
+    def _fire(self, machine: str, region: str) -> dict[str, Any]:
+        """Fire the schedule of a machine now, and follow what it starts to its good end; its output."""
+        since = time.time()
+        name = f"{NAME}-{region}-{machine}"
+        self.local.post("fire", region=region, name=name)
+        started: list[str] = []
+
+        def waiting() -> str:
+            every = self.narrator.events
+            started.extend(e["executionArn"] for e in every if e.get("machine") == name and e["at"] >= since)
+            return "" if started else "the execution"
+
+        self._wait(waiting, 60, f"{name} started by its schedule")
+        return self._wait_for_execution(started[0], region, 180)
+
     def _fail_if_ended(self, execution: str, region: str) -> None:
         shown = self.local.client("stepfunctions", region).describe_execution(executionArn=execution)
         if shown["status"] in ("FAILED", "TIMED_OUT", "ABORTED"):
@@ -279,8 +305,7 @@ class Rehearsal:
         shown = client.describe_execution(executionArn=execution)
         if shown["status"] != "SUCCEEDED":
             raise RehearsalFailed(f"{execution} {shown['status']}: {reason(shown)}")
-        output = json.loads(shown.get("output") or "{}")
-        return dict(output.get("verified") or output.get("snapshot") or output)
+        return dict(json.loads(shown.get("output") or "{}"))
 
     def _read_manifest(self) -> str:
         """The newest manifest of the secondary; answers what is missing."""

@@ -89,13 +89,14 @@ def checked(rehearsal: Rehearsal, tables: list[dict[str, Any]]) -> tuple[list[Ch
         _plan_without_primary(evidence),
         *_iam(rehearsal),
         _notices(rehearsal),
+        _goes_on_watched(rehearsal),
     ]
     return found, effects, cut
 
 
 def nothing_left(evidence: Evidence) -> Check:
-    """Both states are empty after destroy."""
-    detail = checks.show(evidence.left_over) or "both states are empty"
+    """Both states are empty after destroy, and the account holds what it held before."""
+    detail = checks.show(evidence.left_over) or "both states are empty, and the account is as it was before"
     return Check(LEAVES_NOTHING, not evidence.left_over, detail)
 
 
@@ -244,6 +245,21 @@ def _iam(rehearsal: Rehearsal) -> list[Check]:
             checks.show(unused) or f"{len(every)} grants, {len(result.explained)} explained",
         ),
     ]
+
+
+def _goes_on_watched(rehearsal: Rehearsal) -> Check:
+    """Once live, the secondary is let alone by the heartbeat check and takes snapshots of its own."""
+    outputs, failover = rehearsal.evidence.outputs, rehearsal.outputs["secondary"]["state_machine_arns"]["failover"]
+    started = {
+        event["executionArn"]
+        for event in rehearsal.narrator.events
+        if event["kind"] == "execution" and event["machine"] == failover.rsplit(":", 1)[-1]
+    }
+    active = outputs["heartbeat_check"]["lease"]["live"] and "health" not in outputs["heartbeat_check"]
+    snapshot = outputs["snapshot"].get("verified", {})
+    newer = snapshot.get("snapshot_id", "") > rehearsal.evidence.manifest["snapshot_id"]
+    detail = f"{len(started)} failover; snapshot {snapshot.get('snapshot_id', 'none')}: {snapshot.get('rows', 0)} rows"
+    return Check("the active secondary is watched and keeps snapshots", len(started) == 1 and active and newer, detail)
 
 
 def _notices(rehearsal: Rehearsal) -> Check:

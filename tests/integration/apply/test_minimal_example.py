@@ -14,48 +14,17 @@ from pytest_terraform import terraform
 
 from tests.integration.apply.fencing import assert_that_a_region_without_the_lease_starts_nothing_new
 from tests.local_aws.fixtures import RunningStandIn
+from tests.local_aws.inventory import inventory, left
 
 REGION = "us-east-1"
-
-
-def what_exists(stand_in: RunningStandIn) -> dict[str, list[str]]:
-    """Names of what the module creates, by kind."""
-    client = stand_in.client
-    keys = client("kms", REGION).list_keys()["Keys"]
-    states = [client("kms", REGION).describe_key(KeyId=key["KeyId"])["KeyMetadata"] for key in keys]
-    return {
-        "environments": client("mwaa", REGION).list_environments()["Environments"],
-        "buckets": [bucket["Name"] for bucket in client("s3", REGION).list_buckets()["Buckets"]],
-        "functions": [function["FunctionName"] for function in client("lambda", REGION).list_functions()["Functions"]],
-        "machines": [
-            machine["name"] for machine in client("stepfunctions", REGION).list_state_machines()["stateMachines"]
-        ],
-        "roles": [role["RoleName"] for role in client("iam", REGION).list_roles()["Roles"]],
-        "schedules": [schedule["Name"] for schedule in client("scheduler", REGION).list_schedules()["Schedules"]],
-        "tables": client("dynamodb", REGION).list_tables()["TableNames"],
-        "topics": [topic["TopicArn"] for topic in client("sns", REGION).list_topics()["Topics"]],
-        "rules": [rule["Name"] for rule in client("events", REGION).list_rules()["Rules"]],
-        "alarms": [alarm["AlarmName"] for alarm in client("cloudwatch", REGION).describe_alarms()["MetricAlarms"]],
-        "log groups": [group["logGroupName"] for group in client("logs", REGION).describe_log_groups()["logGroups"]],
-        "parameters": [
-            parameter["Name"]
-            for parameter in client("ssm", REGION).describe_parameters()["Parameters"]
-            if not parameter["Name"].startswith("/aws/")
-        ],
-        "keys": [
-            state["KeyId"] for state in states if (state["KeyManager"], state["KeyState"]) == ("CUSTOMER", "Enabled")
-        ],
-    }
 
 
 @pytest.fixture
 def nothing_left(stand_in: RunningStandIn, terraform_environment: None) -> Iterator[None]:
     """After Terraform has destroyed what it applied, the account is as it was before."""
-    before = what_exists(stand_in)
+    before = inventory(stand_in, [REGION])
     yield
-    after = what_exists(stand_in)
-    left = {kind: sorted(set(names) - set(before[kind])) for kind, names in after.items()}
-    assert {kind: names for kind, names in left.items() if names} == {}
+    assert left(before, inventory(stand_in, [REGION])) == []
 
 
 def plan(work_dir: str) -> subprocess.CompletedProcess[str]:
