@@ -15,6 +15,7 @@ pytest_plugins = ["tests.local_aws.fixtures"]
 
 _REQUIREMENTS = Path(__file__).resolve().parents[1] / "requirements"
 _USUAL_VERSIONS = "2.10.3,3.3.1"
+_REHEARSED_VERSION = "2.10.3"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -25,16 +26,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="VERSION,...",
         help="Airflow versions that the integration tests run on, or 'all' (default: %(default)s)",
     )
+    parser.addoption(
+        "--rehearsals",
+        default=_REHEARSED_VERSION,
+        metavar="VERSION,...",
+        help="Airflow versions that are rehearsed, or 'all' (default: %(default)s)",
+    )
 
 
-def chosen_versions(config: pytest.Config) -> tuple[str, ...]:
-    """The Airflow versions to test on, oldest first. Raises `pytest.UsageError` for one that has no lock file."""
+def chosen_versions(config: pytest.Config, option: str = "--airflow-versions") -> tuple[str, ...]:
+    """The Airflow versions an option names, oldest first. Raises `pytest.UsageError` for one that has no lock file."""
     locked = {path.stem.removeprefix("airflow-") for path in _REQUIREMENTS.glob("airflow-*.txt")}
-    asked = str(config.getoption("--airflow-versions"))
+    asked = str(config.getoption(option))
     wanted = locked if asked == "all" else {part.strip() for part in asked.split(",")}
     if unknown := wanted - locked:
         accepted = ", ".join([*_ordered(locked), "all"])
-        raise pytest.UsageError(f"--airflow-versions: {', '.join(_ordered(unknown))}; accepted: {accepted}")
+        raise pytest.UsageError(f"{option}: {', '.join(_ordered(unknown))}; accepted: {accepted}")
     return _ordered(wanted)
 
 

@@ -10,7 +10,8 @@ import time
 
 import pytest
 
-from tests.rehearsal.__main__ import BUILD, REPORTS
+from tests.conftest import chosen_versions
+from tests.rehearsal.__main__ import BUILD
 from tests.rehearsal.rehearsal import processes_of
 
 ROOT = BUILD.parent
@@ -44,12 +45,18 @@ def test_an_interrupt_stops_everything() -> None:
     assert processes_of(output) == []
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "rehearsed" in metafunc.fixturenames:
+        metafunc.parametrize("rehearsed", chosen_versions(metafunc.config, "--rehearsals"))
+
+
 @pytest.mark.timeout(2400)
-def test_a_lost_region_comes_back_with_nothing_lost() -> None:
-    running = start()
+def test_a_lost_region_comes_back_with_nothing_lost(rehearsed: str) -> None:
+    output = BUILD / "reports" / f"rehearsal-{rehearsed}"
+    running = start("--airflow", rehearsed, "--output", str(output))
     out, _ = running.communicate()
     assert running.returncode == 0, out[-8000:]
-    report = json.loads((REPORTS / "report.json").read_text())
+    report = json.loads((output / "report.json").read_text())
     assert report["differences"] == 0
     assert "0 differences" in out
     assert [check["name"] for check in report["checks"] if not check["passed"]] == []
