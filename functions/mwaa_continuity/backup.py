@@ -101,11 +101,16 @@ def start(event: Event, log: Log) -> Result:
 
 
 def verify(event: Event, log: Log) -> Result:
-    """Prove a snapshot complete and unaltered, and publish what it came to. Raises `SnapshotRefused`."""
+    """Prove a snapshot complete, unaltered and read back, and publish what it came to. Raises `SnapshotRefused`."""
     settings = Settings.read()
     snapshot_id = events.snapshot_id(event)
     found = snapshots.prove(
-        aws.client("s3"), aws.client("kms"), variable("SNAPSHOT_BUCKET"), settings.environment, snapshot_id
+        aws.client("s3"),
+        aws.client("kms"),
+        variable("SNAPSHOT_BUCKET"),
+        settings.environment,
+        snapshot_id,
+        read_back=True,
     )
     age = max(0, round(time.time() - found.cut_at.timestamp()))
     metrics.publish(

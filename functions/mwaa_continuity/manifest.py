@@ -41,7 +41,6 @@ class Manifest:
     objects: tuple[ObjectClaim, ...]
     rows: int
     encrypted_data_key: bytes
-    encryption_context: Mapping[str, str]
 
     @property
     def size(self) -> int:
@@ -79,7 +78,6 @@ def read(document: Mapping[str, Any]) -> Manifest:
         raise ValueError("an object is named twice")
     if not document["tables"]:
         raise ValueError("tables is empty")
-    encryption = document["encryption"]
     return Manifest(
         snapshot_id=str(document["snapshot_id"]),
         environment=str(document["environment"]),
@@ -90,8 +88,7 @@ def read(document: Mapping[str, Any]) -> Manifest:
         completed_at=instant(document["completed_at"]),
         objects=tuple(claims),
         rows=sum(whole(table["rows"]) for table in document["tables"]),
-        encrypted_data_key=base64.b64decode(encryption["encrypted_data_key"], validate=True),
-        encryption_context={str(name): str(value) for name, value in encryption["context"].items()},
+        encrypted_data_key=base64.b64decode(document["encryption"]["encrypted_data_key"], validate=True),
     )
 
 

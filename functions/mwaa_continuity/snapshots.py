@@ -13,6 +13,7 @@ from mwaa_continuity import aws, manifest
 from mwaa_continuity.errors import SnapshotRefused
 from mwaa_continuity.events import SNAPSHOT_ID
 from mwaa_continuity.manifest import Manifest, ObjectClaim
+from mwaa_continuity.verification import was_read_back
 
 CHUNK_BYTES: Final = 1024 * 1024
 READERS: Final = 4
@@ -30,13 +31,19 @@ def newest_first(s3: Any, bucket: str, environment: str) -> list[str]:
     return sorted((name for name in names if SNAPSHOT_ID.fullmatch(name)), reverse=True)
 
 
-def prove(s3: Any, kms: Any, bucket: str, environment: str, snapshot_id: str) -> Manifest:
+def prove(s3: Any, kms: Any, bucket: str, environment: str, snapshot_id: str, *, read_back: bool = False) -> Manifest:
     """The manifest of a snapshot whose every object is present and right and whose data key KMS decrypts.
 
-    Raises `SnapshotRefused`, naming what is wrong. What may be a passing trouble is raised as it came.
+    Raises `SnapshotRefused`, naming what is wrong now, or was when it was read back. Not having been read back is a
+    reason only where `read_back` is asked for: the Region that would have may be lost. What may be a passing trouble
+    is raised as it came.
     """
-    claimed = read_manifest(s3, bucket, environment, snapshot_id)
     folder = prefix(environment, snapshot_id)
+    claimed = read_manifest(s3, bucket, environment, snapshot_id)
+    if not was_read_back(s3, bucket, folder, snapshot_id) and read_back:
+        raise SnapshotRefused(
+            f"snapshot {snapshot_id} was not read back: the log of task verify of continuity_snapshot says why"
+        )
     with ThreadPoolExecutor(READERS) as readers:
         faults = [
             fault for fault in readers.map(lambda claim: fault_of(s3, bucket, folder, claim), claimed.objects) if fault
@@ -86,10 +93,10 @@ def chunks(body: Any) -> Iterator[bytes]:
 
 def prove_key(kms: Any, claimed: Manifest) -> None:
     """Raise `SnapshotRefused` where this Region's key does not decrypt the data key; the plain key is not kept."""
+    # Said here, not read from the manifest: a data key of another snapshot must not pass.
+    context = {"environment": claimed.environment, "snapshot_id": claimed.snapshot_id}
     try:
-        kms.decrypt(
-            CiphertextBlob=claimed.encrypted_data_key, EncryptionContext=dict(claimed.encryption_context)
-        ).clear()
+        kms.decrypt(CiphertextBlob=claimed.encrypted_data_key, EncryptionContext=context).clear()
     except ClientError as error:
         if aws.is_transient(error):
             raise

@@ -602,6 +602,22 @@ def test_a_snapshot_that_is_complete_is_good_though_nobody_said_so(active: Regio
     assert active.entered(done["executionArn"])[-3:] == ["TakeSnapshot", "Verify", "Done"]
 
 
+def test_a_snapshot_that_nobody_read_back_is_not_counted_as_good(active: Region) -> None:
+    """Failure covered: a snapshot is complete by its hashes, and none of its secrets can be opened."""
+
+    def take_and_fall_silent() -> dict[str, Any]:
+        (run,) = active.account.mwaa.runs.values()
+        active.account.snapshot(run["conf"]["snapshot_id"])
+        key = f"snapshots/{NAME}/{run['conf']['snapshot_id']}/verification.json"
+        active.account.s3.delete_object(Bucket=SNAPSHOTS, Key=key)
+        raise TimeoutError
+
+    active.answer_dags({"continuity_snapshot": take_and_fall_silent})
+    done = active.run("snapshot", name="silent")
+    assert (done["status"], done["error"]) == ("FAILED", "SnapshotRefused")
+    assert "was not read back" in done["cause"]
+
+
 def test_a_snapshot_dag_run_that_is_over_is_not_waited_for(active: Region) -> None:
     """Failure covered: a failing clean-up never sends its task token: 60 minutes of waiting."""
     active.account.mwaa.runs["continuity_snapshot", "continuity__again"] = {"state": "failed"}

@@ -224,7 +224,20 @@ class Account:
             "spec": claims["spec.json"],
         } | overrides
         self.put_json(folder + "manifest.json", manifest)
+        self.verification(snapshot_id)
         return manifest
+
+    def verification(self, snapshot_id: str, *faults: tuple[str, str]) -> None:
+        """What reading a snapshot back found wrong."""
+        document = {
+            "format": 1,
+            "snapshot_id": snapshot_id,
+            "verified_at": "2026-11-21T08:00:30+00:00",
+            "objects": 4,
+            "rows": 1004,
+            "faults": [{"name": name, "why": why} for name, why in faults],
+        }
+        self.put_json(f"snapshots/{NAME}/{snapshot_id}/verification.json", document)
 
 
 @pytest.fixture(scope="package", autouse=True)

@@ -199,7 +199,7 @@ def test_verify(account: Account) -> None:
     sizes = [
         item["Size"]
         for item in account.s3.list_objects_v2(Bucket=SNAPSHOTS)["Contents"]
-        if "manifest" not in item["Key"]
+        if not item["Key"].endswith(("manifest.json", "verification.json"))
     ]
     assert answer["bytes"] == sum(sizes)
     now = datetime.now(UTC)
@@ -238,9 +238,25 @@ def truncated(account: Account, folder: str, _manifest: dict[str, Any]) -> None:
     account.s3.put_object(Bucket=SNAPSHOTS, Key=folder + "log.history.copy.gz", Body=b"short")
 
 
-def other_context(account: Account, folder: str, manifest: dict[str, Any]) -> None:
-    manifest["encryption"]["context"] = {"environment": NAME, "snapshot_id": "another"}
-    account.put_json(folder + "manifest.json", manifest)
+def key_of_another_snapshot(account: Account, folder: str, manifest: dict[str, Any]) -> None:
+    other = account.snapshot("20261121T081500Z-0123abcd")
+    account.put_json(folder + "manifest.json", manifest | {"encryption": other["encryption"]})
+
+
+def bad_when_read_back(account: Account, _folder: str, _manifest: dict[str, Any]) -> None:
+    account.verification(SNAPSHOT, ("variable.sealed", "not sealed by this key"), ("log.history.copy.gz", "rows"))
+
+
+def not_read_back(account: Account, folder: str, _manifest: dict[str, Any]) -> None:
+    account.s3.delete_object(Bucket=SNAPSHOTS, Key=folder + "verification.json")
+
+
+def read_back_as_another(account: Account, folder: str, _manifest: dict[str, Any]) -> None:
+    account.put_json(folder + "verification.json", {"format": 1, "snapshot_id": "another", "faults": []})
+
+
+def garbled_verification(account: Account, folder: str, _manifest: dict[str, Any]) -> None:
+    account.put_json(folder + "verification.json", {"format": 1, "snapshot_id": SNAPSHOT, "faults": [1]})
 
 
 def other_environment(account: Account, folder: str, manifest: dict[str, Any]) -> None:
@@ -264,10 +280,17 @@ def escaping_name(account: Account, folder: str, manifest: dict[str, Any]) -> No
         (without_spec, "spec.json is missing"),
         (flipped_byte, "variable.sealed was altered: its SHA-256 differs"),
         (truncated, r"log.history.copy.gz has 5 bytes, not \d+"),
-        (other_context, "KMS does not decrypt its data key"),
+        (key_of_another_snapshot, "KMS does not decrypt its data key"),
         (other_environment, "its manifest belongs to snapshot .* of other"),
         (other_format, "manifest.json is not of format 1: ValueError format is 2"),
         (escaping_name, "an object's name is no file name"),
+        (
+            bad_when_read_back,
+            "damaged when it was read back: variable.sealed: not sealed .*; log.history.copy.gz: rows",
+        ),
+        (not_read_back, "was not read back"),
+        (read_back_as_another, "verification.json is of another snapshot"),
+        (garbled_verification, "verification.json cannot be understood"),
     ],
 )
 def test_a_snapshot_that_is_not_whole_is_refused_by_name(
@@ -276,7 +299,7 @@ def test_a_snapshot_that_is_not_whole_is_refused_by_name(
     """Failure covered: a truncated backup replaces the good one; the backup is not checked for completeness."""
     manifest = account.snapshot(SNAPSHOT)
     harm(account, f"snapshots/{NAME}/{SNAPSHOT}/", manifest)
-    with pytest.raises(SnapshotRefused, match=f"snapshot {SNAPSHOT}: .*{message}"):
+    with pytest.raises(SnapshotRefused, match=f"snapshot {SNAPSHOT}:? .*{message}"):
         call("verify", snapshot_id=SNAPSHOT)
 
 

@@ -50,6 +50,20 @@ def test_an_altered_or_unfinished_snapshot_gives_way_to_the_next_older(account: 
     assert "variable.sealed was altered" in answer["rejected"][1]["why"]
 
 
+def test_a_snapshot_known_to_be_bad_gives_way_and_one_not_read_back_yet_does_not(account: Account) -> None:
+    """Failure covered: a failover restores a snapshot whose verification had failed; or loses a good one because the
+    Region died before it was read back."""
+    for snapshot_id in (OLD, GOOD, NEW):
+        account.snapshot(snapshot_id)
+    account.verification(NEW, ("variable.sealed", "it was not sealed by this snapshot's key"))
+    account.s3.delete_object(Bucket=SNAPSHOTS, Key=f"snapshots/{NAME}/{GOOD}/verification.json")
+    answer = call("select")
+    assert (answer["snapshot_id"], [item["snapshot_id"] for item in answer["rejected"]]) == (GOOD, [NEW])
+    assert "variable.sealed: it was not sealed" in answer["rejected"][0]["why"]
+    with pytest.raises(SnapshotRefused, match=f"snapshot {NEW} was damaged when it was read back"):
+        call("select", snapshot_id=NEW)
+
+
 def test_a_snapshot_that_is_asked_for_and_not_whole_is_refused_by_name(account: Account) -> None:
     account.snapshot(GOOD)
     account.snapshot(NEW)
