@@ -6,7 +6,11 @@ AIRFLOW_VERSIONS ?= 2.10.3,3.3.1
 PYTHON  := build/venv/bin/python
 SET_UP  := python3 tests/tools/set_up_machine.py --airflow $(AIRFLOW)
 
-test test-integration: SET_UP := python3 tests/tools/set_up_machine.py --airflow $(AIRFLOW_VERSIONS)
+test test-integration test-all: SET_UP = python3 tests/tools/set_up_machine.py --airflow $(AIRFLOW_VERSIONS)
+empty :=
+comma := ,
+test-all: AIRFLOW_VERSIONS = $(subst $(empty) $(empty),$(comma),$(patsubst requirements/airflow-%.txt,%,$(wildcard requirements/airflow-*.txt)))
+LONG_PARTS := tests/unit $(sort $(patsubst %/__init__.py,%,$(wildcard tests/integration/*/__init__.py))) tests/rehearsal
 
 export TF_IN_AUTOMATION := 1
 export CHECKPOINT_DISABLE := 1
@@ -16,10 +20,10 @@ export PYTHONDONTWRITEBYTECODE := 1
 TERRAFORM_MODULES := $(sort $(patsubst %/versions.tf,%,$(wildcard modules/*/versions.tf)))
 
 # Tests take the provider from where set-up found it; plans of accounts keep the user's own settings of Terraform.
-rehearse test test-integration test-plan lint: export TF_CLI_CONFIG_FILE := $(CURDIR)/build/terraform.rc
+rehearse test test-all test-integration test-plan lint: export TF_CLI_CONFIG_FILE := $(CURDIR)/build/terraform.rc
 
 .DEFAULT_GOAL := help
-.PHONY: help rehearse test test-unit test-integration test-plan lint format local package package-check plan apply clean
+.PHONY: help rehearse test test-all test-unit test-integration test-plan lint format local package package-check plan apply clean
 
 help: ## list these commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,7 +35,15 @@ rehearse: set-up-system set-up-terraform set-up-tools set-up-airflow ## lose a R
 	@$(PYTHON) -m tests.rehearsal --airflow $(AIRFLOW) $(if $(DAGS),--dags $(DAGS))
 
 test: lint test-plan set-up-airflow ## everything: lint, plans, unit, integration, one rehearsal
-	$(PYTHON) -m pytest --airflow-versions $(AIRFLOW_VERSIONS)
+	$(PYTHON) -m pytest -q -n 2 tests/unit
+	$(PYTHON) -m pytest tests/integration tests/rehearsal --airflow-versions $(AIRFLOW_VERSIONS)
+
+# One JUnit file a folder, so that a part can be run again by itself; a failure does not keep the others from running.
+test-all: lint test-plan set-up-airflow ## the long matrices: every Airflow version, many kill seeds, a rehearsal of each (hours); docs/test-report.md says how they ended
+	for part in $(LONG_PARTS); do \
+	  $(PYTHON) -m pytest $$part --airflow-versions all --rehearsals all --seeds 100 \
+	    --junitxml build/reports/$$(echo $${part#tests/} | tr / -).xml; \
+	done; $(PYTHON) -m tests.tools.test_report
 
 test-unit: set-up-tools ## the inner loop: no server, no network
 	$(PYTHON) -m pytest -q -n 2 tests/unit

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="VERSION,...",
         help="Airflow versions that are rehearsed, or 'all' (default: %(default)s)",
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def commit(record_testsuite_property: Callable[[str, object], None]) -> None:
+    """The report of a run says which commit it ran at."""
+    asked = ["git", "describe", "--always", "--dirty"]
+    shown = subprocess.run(asked, cwd=_REQUIREMENTS, text=True, capture_output=True, check=False).stdout
+    record_testsuite_property("commit", shown.strip() or "no commit")
 
 
 def chosen_versions(config: pytest.Config, option: str = "--airflow-versions") -> tuple[str, ...]:
