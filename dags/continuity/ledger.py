@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from continuity import variables
-from continuity.errors import RestoreRefused
+from continuity.errors import ContinuityError, RestoreRefused
 
 VARIABLE = "continuity_restore"
 
@@ -14,6 +14,8 @@ VARIABLE = "continuity_restore"
 #: has its own: going live never waits for it.
 STATE_LOCK = 7_011_226_490
 HISTORY_LOCK = STATE_LOCK + 1
+#: Nobody waits for this one: a cut that had to wait would be of before it waited.
+SNAPSHOT_LOCK = STATE_LOCK + 2
 
 
 @dataclass
@@ -21,9 +23,9 @@ class Ledger:
     """What has been restored into this environment.
 
     state_at: when, ISO 8601; rows: of the state phase; unpaused: DAGs that were, or will be, unpaused; offsets: added
-    to the
-    ids of a table; maps: ids of a table that became others than that, old (text) to new; inactive: DAGs that were not
-    active at the cut; done: names of restored objects; missing_dags: DAGs that were not parsed when it went live.
+    to the ids of a table; maps: ids of a table that became others than that, old (text) to new; inactive: DAGs that
+    were not active at the cut; done: names of restored objects; history: names of the history objects that have a
+    place here; missing_dags: DAGs that were not parsed when it went live.
     """
 
     snapshot_id: str
@@ -36,8 +38,14 @@ class Ledger:
     maps: dict[str, dict[str, int]] = field(default_factory=dict)
     inactive: list[str] = field(default_factory=list)
     done: list[str] = field(default_factory=list)
+    history: list[str] = field(default_factory=list)
     live: bool = False
     missing_dags: list[str] = field(default_factory=list)
+
+    @property
+    def to_come(self) -> list[str]:
+        """Names of the history objects that are not restored yet."""
+        return sorted(set(self.history) - set(self.done))
 
 
 def take_turn(cursor: Any, lock: int) -> None:
@@ -65,3 +73,34 @@ def read_for(cursor: Any, snapshot_id: str, lock: bool = False) -> Ledger | None
 def write(cursor: Any, ledger: Ledger) -> None:
     """Insert or replace the ledger within the caller's transaction."""
     variables.write(cursor, VARIABLE, asdict(ledger), "Ledger of the restore into this environment; do not change it")
+
+
+def refuse_company(cursor: Any) -> None:
+    """Keep other snapshots of this database out until the transaction ends.
+
+    Raises ContinuityError where one is being taken: two would end each other's uploads as leftovers, and might write
+    the same objects.
+    """
+    cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", (SNAPSHOT_LOCK,))
+    if not cursor.fetchone()[0]:
+        raise ContinuityError(
+            "another snapshot of this environment is being taken, so this one is not; nothing was written: "
+            "start it again when the other has ended"
+        )
+
+
+def refuse_half_restored(cursor: Any) -> None:
+    """Raises ContinuityError while a restore into this environment is not done: a snapshot now would pass for whole."""
+    ledger = read(cursor)
+    if ledger and not ledger.live:
+        raise ContinuityError(
+            f"snapshot {ledger.snapshot_id} was restored into this environment, which has not gone live with it: a "
+            "snapshot now would say that every DAG is paused and would hold no trigger; run continuity_go_live first"
+        )
+    if ledger and ledger.to_come:
+        raise ContinuityError(
+            f"the history of snapshot {ledger.snapshot_id} is not restored yet: {len(ledger.to_come)} of "
+            f"{len(ledger.history)} objects are to come ({', '.join(ledger.to_come)}), and a snapshot now would be "
+            "without them; wait for the task `history` of continuity_restore, or start continuity_restore with that "
+            "snapshot_id again where it has failed"
+        )

@@ -183,6 +183,8 @@ def _carry_state(
     ledger.maps = {
         name: known for name, known in carrier.maps.items() if known and name in still_needed(manifest, carrier)
     }
+    in_order = tables_in_order(manifest, carrier.catalog, carrier.plan)
+    ledger.history = [stored.name for entry in in_order if (stored := entry.in_phase("history"))]
     ledger.state_at = datetime.now(UTC).isoformat()
     return ledger
 

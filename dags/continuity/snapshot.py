@@ -16,6 +16,7 @@ import psycopg2
 from botocore.exceptions import ClientError
 from psycopg2 import extensions, sql
 
+from continuity import ledger as ledgers
 from continuity import manifest, policy, secrets
 from continuity.catalog import Catalog, Table, alembic_heads, high_water_mark, read_catalog
 from continuity.errors import ContinuityError
@@ -76,12 +77,14 @@ def take_snapshot(
     `check` is called after the cut and before the manifest, and raises what speaks against this snapshot.
     """
     started_at = datetime.now(UTC)
-    if store.read_if_present(snapshot_id, manifest.NAME) is not None:
-        raise ContinuityError(f"snapshot {snapshot_id} is already there; a snapshot is never overwritten")
-    tidy(store)
     context = manifest.key_context(settings.environment, snapshot_id)
     data_key = secrets.new_data_key(kms, settings.kms_key, context)
     with consistent_cut(source.connection) as cut:
+        ledgers.refuse_company(cut.cursor)
+        ledgers.refuse_half_restored(cut.cursor)
+        if store.read_if_present(snapshot_id, manifest.NAME) is not None:
+            raise ContinuityError(f"snapshot {snapshot_id} is already there; a snapshot is never overwritten")
+        tidy(store)
         catalog = read_catalog(cut.cursor)
         plan = policy.make_plan(catalog, settings.tables)
         ids = find_state_ids(cut.cursor, catalog)
@@ -112,9 +115,9 @@ def take_snapshot(
             unknown_tables=list(plan.unknown),
             spec=spec_entry(store, snapshot_id),
         )
-    if check:
-        check()
-    store.put(snapshot_id, manifest.NAME, done.to_json())
+        if check:
+            check()
+        store.put(snapshot_id, manifest.NAME, done.to_json())
     log.info("snapshot %s: %d rows in %d bytes", snapshot_id, done.rows, done.stored_bytes)
     return done
 
