@@ -13,7 +13,11 @@ from continuity.catalog import Catalog, Table
 from continuity.errors import RestoreRefused
 from continuity.manifest import TableEntry
 from continuity.policy import CASELESS, Plan, references
+from continuity.schema import INTEGERS
 from continuity.staging import naming_table, stage_of
+
+#: An id that is kept as a text.
+DIGITS = "^[0-9]{1,9}$"
 
 
 @dataclass
@@ -47,20 +51,52 @@ class Carrier:
     def translated(self, table: Table, column: str) -> sql.Composable:
         """Expression: the target's value of a staged column."""
         value = sql.SQL("s.{}").format(sql.Identifier(column))
-        target = references(table, self.plan.rules[table.name]).get(column)
+        rule = self.plan.rules[table.name]
+        target = references(table, rule).get(column)
         if column == "id" and table.sequence:
             target = table.name
-        if target is None:
+        # Without the table, nobody says what the value is; an id of another kind than a sequence's stays as it is.
+        if target is None or target not in self.catalog or not self.catalog[target].sequence:
             return value
-        if target not in self.offsets:
-            # What it points to was not carried. An id of its own kind (no sequence) stays as it is.
-            parent = self.catalog.get(target)
-            return value if parent and not parent.sequence else sql.SQL("NULL::integer")
-        shifted = sql.SQL("{} + {}").format(value, sql.Literal(self.offsets[target]))
+        kind = next(one.type for one in table.columns if one.name == column)
+        if kind in INTEGERS:
+            return self._shifted(value, target) if target in self.offsets else sql.SQL("NULL::integer")
+        if target not in self.offsets or not (self.offsets[target] or self.maps.get(target)):
+            return value
+        if column in rule.inside:
+            return self._shifted_inside(value, rule.inside[column], kind, target)
+        return self._shifted_digits(value, target)
+
+    def _shifted(self, number: sql.Composable, target: str) -> sql.Composed:
+        """Expression: the target's id for one of the source."""
+        shifted = sql.SQL("{} + {}").format(number, sql.Literal(self.offsets[target]))
         if not self.maps.get(target):
             return shifted
         known = sql.Literal(json.dumps(self.maps[target]))
-        return sql.SQL("COALESCE(({}::jsonb ->> {}::text)::bigint, {})").format(known, value, shifted)
+        return sql.SQL("COALESCE(({}::jsonb ->> {}::text)::bigint, {})").format(known, number, shifted)
+
+    def _shifted_digits(self, text: sql.Composable, target: str) -> sql.Composed:
+        """Expression: the same for an id in digits; a text that is none is left alone."""
+        number = sql.SQL("({})::bigint").format(text)
+        return sql.SQL("CASE WHEN {0} ~ {1} THEN ({2})::text ELSE {0} END").format(
+            text, sql.Literal(DIGITS), self._shifted(number, target)
+        )
+
+    def _shifted_inside(self, value: sql.Composable, member: str, kind: str, target: str) -> sql.Composed:
+        """Expression: the same within JSON, an object that has the id as a text in `member`, or a list of such."""
+
+        def one(found: sql.Composable) -> sql.Composed:
+            held = sql.SQL("({} ->> {})").format(found, sql.Literal(member))
+            return sql.SQL("CASE WHEN {} ~ {} THEN jsonb_set({}, ARRAY[{}], to_jsonb({})) ELSE {} END").format(
+                held, sql.Literal(DIGITS), found, sql.Literal(member), self._shifted_digits(held, target), found
+            )
+
+        document = sql.SQL("({})::jsonb").format(value)
+        return sql.SQL(
+            """CASE jsonb_typeof({document}) WHEN 'object' THEN ({object})::{kind} WHEN 'array' THEN (
+            SELECT COALESCE(jsonb_agg({element} ORDER BY nth), '[]')
+            FROM jsonb_array_elements({document}) WITH ORDINALITY AS l (e, nth))::{kind} ELSE {value} END"""
+        ).format(document=document, object=one(document), element=one(sql.SQL("e")), kind=sql.SQL(kind), value=value)
 
     def ready(self, entry: TableEntry) -> sql.Composed:
         """`SELECT` of the staged rows as the target will have them."""

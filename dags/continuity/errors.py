@@ -48,6 +48,10 @@ class KeyRefused(ContinuityError):
         )
 
 
+class DatabaseUnreachable(ContinuityError):
+    """The metadata database does not let us in, or does not answer."""
+
+
 class NobodyWaits(ContinuityError):
     """The state machine that asked for this has given it up; whoever asked after it gets the answer."""
 

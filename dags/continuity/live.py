@@ -16,22 +16,38 @@ from continuity import ledger as ledgers
 from continuity import policy
 from continuity.carry import Carrier
 from continuity.catalog import Catalog, read_catalog
+from continuity.chosen import run_date
 from continuity.errors import ContinuityError
 from continuity.ledger import Ledger
-from continuity.manifest import TableEntry
+from continuity.prepare import WAITING, stage_at_go_live
 from continuity.restore import AT_GO_LIVE, Snapshot, Target, transaction
-from continuity.selection import run_date
+from continuity.schema import fitting
 from continuity.settings import Settings
 from continuity.staging import Stager, stage_of
 
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 5.0
-#: What the scheduler measures against the clock: the state in which it does, the column, and what identifies a row. A
-#: run past its `dagrun_timeout` and a deferred task instance past its `trigger_timeout` are failed.
+
+
+@dataclass(frozen=True)
+class Timed:
+    """What the scheduler measures against the clock: the column, the condition on a row on which it does, and what
+    identifies a row."""
+
+    column: str
+    condition: str
+    keys: tuple[str, ...]
+
+
+#: A run past its `dagrun_timeout` and a waiting task instance past its `trigger_timeout` are failed; a deadline that
+#: passes is told.
 TIMED = {
-    "dag_run": ("running", "start_date", ("dag_id", "run_id")),
-    "task_instance": ("deferred", "trigger_timeout", ("dag_id", "run_id", "task_id", "map_index")),
+    "dag_run": Timed("start_date", "{row}.state = 'running'", ("dag_id", "run_id")),
+    "task_instance": Timed(
+        "trigger_timeout", f"{{row}}.state IN {WAITING}", ("dag_id", "run_id", "task_id", "map_index")
+    ),
+    "deadline": Timed("deadline_time", "NOT {row}.missed", ("id",)),
 }
 
 
@@ -131,47 +147,54 @@ def _take_up(
     plan = policy.make_plan(catalog, settings.tables)
     stager = Stager(cursor, snapshot.store, manifest.snapshot_id, snapshot.data_key, target.fernet)
     staged = {}
-    for name in (*TIMED, AT_GO_LIVE):
+    for name in dict.fromkeys((*TIMED, *AT_GO_LIVE)):
         entry = manifest.table(name)
-        stored = entry.in_phase("state") if entry and plan.rules[name].verdict != "skip" else None
+        stored = entry.in_phase("state") if entry and fitting(entry, catalog, plan) else None
         if entry and stored:
             stager.load(entry, stored)
             staged[name] = entry
+    carrier = Carrier(cursor, catalog, plan, ledger.offsets, ledger.maps)
+    for name in AT_GO_LIVE:
+        if name in staged:
+            stage_at_go_live(cursor, staged[name])
+            carrier.carry(staged[name])
+            ledger.done.append(f"{name}.sealed" if staged[name].verdict == "sealed" else f"{name}.state.copy.gz")
+    if "trigger" in staged and "task_instance" in staged:
+        _wake_deferred(cursor, ledger.offsets.get("trigger", 0))
     for name in TIMED.keys() & staged.keys():
-        _move_clocks(cursor, name, datetime.fromisoformat(manifest.cut_at))
-    if AT_GO_LIVE in staged and "task_instance" in staged:
-        _wake_deferred(Carrier(cursor, catalog, plan, ledger.offsets, ledger.maps), staged[AT_GO_LIVE], ledger)
+        if catalog[name].has(TIMED[name].column):
+            _move_clocks(cursor, name, datetime.fromisoformat(manifest.cut_at))
 
 
-def _wake_deferred(carrier: Carrier, triggers: TableEntry, ledger: Ledger) -> None:
-    """Insert the staged triggers and link the task instances that still wait for them."""
-    carrier.carry(triggers)
-    carrier.cursor.execute(
+def _wake_deferred(cursor: Any, offset: int) -> None:
+    """Link the task instances that still wait for their triggers; `offset` was added to the ids of these."""
+    cursor.execute(
         sql.SQL(
             """UPDATE task_instance t SET trigger_id = s.trigger_id + %s FROM {} s
             WHERE (t.dag_id, t.task_id, t.run_id, t.map_index) = (s.dag_id, s.task_id, s.run_id, s.map_index)
             AND t.state = 'deferred' AND t.trigger_id IS NULL AND s.state = 'deferred' AND s.trigger_id IS NOT NULL"""
         ).format(stage_of("task_instance")),
-        (ledger.offsets.get(AT_GO_LIVE, 0),),
+        (offset,),
     )
-    ledger.done.append(triggers.objects[0].name)
 
 
 def _move_clocks(cursor: Any, table: str, cut_at: datetime) -> None:
     """Leave what is timed as much time as it had at the cut: the outage is not its own."""
-    state, column, keys = TIMED[table]
+    timed = TIMED[table]
     cursor.execute(
         sql.SQL(
-            """UPDATE {table} t SET {column} = s.{column} + (now() - %(cut_at)s) FROM {stage} s
-            WHERE ({mine}) = ({staged}) AND t.state = %(state)s AND s.state = %(state)s AND s.{column} IS NOT NULL"""
+            """UPDATE {table} t SET {column} = s.{column} + (now() - %s) FROM {stage} s
+            WHERE ({mine}) = ({staged}) AND {is_timed} AND {was_timed} AND s.{column} IS NOT NULL"""
         ).format(
             table=sql.Identifier(table),
-            column=sql.Identifier(column),
+            column=sql.Identifier(timed.column),
             stage=stage_of(table),
-            mine=sql.SQL(", ").join(sql.Identifier("t", key) for key in keys),
-            staged=sql.SQL(", ").join(sql.Identifier("s", key) for key in keys),
+            mine=sql.SQL(", ").join(sql.Identifier("t", key) for key in timed.keys),
+            staged=sql.SQL(", ").join(sql.Identifier("s", key) for key in timed.keys),
+            is_timed=sql.SQL(timed.condition).format(row=sql.Identifier("t")),
+            was_timed=sql.SQL(timed.condition).format(row=sql.Identifier("s")),
         ),
-        {"cut_at": cut_at, "state": state},
+        (cut_at,),
     )
 
 

@@ -45,6 +45,9 @@ class TableEntry:
     max_id: int | None
     objects: tuple[ObjectEntry, ...]
 
+    def has(self, column: str) -> bool:
+        return any(one.name == column for one in self.columns)
+
     def in_phase(self, phase: str) -> ObjectEntry | None:
         return next((entry for entry in self.objects if entry.phase == phase), None)
 

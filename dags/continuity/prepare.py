@@ -8,9 +8,10 @@ from psycopg2 import sql
 
 from continuity import policy
 from continuity.catalog import Catalog
+from continuity.chosen import run_date
 from continuity.errors import RestoreRefused
 from continuity.manifest import Manifest, TableEntry
-from continuity.selection import NAMED, run_date
+from continuity.selection import NAMED
 from continuity.settings import InFlight, Settings, matches
 from continuity.staging import stage_of
 
@@ -22,11 +23,18 @@ FORGOTTEN = {
     "external_executor_id": "NULL",
     "queued_dttm": "NULL",
     "hostname": "''",
+    "last_heartbeat_at": "NULL",
+    "scheduled_dttm": "NULL",
 }
 #: Of one that goes on after a deferral Airflow keeps the start, and counts its execution_timeout from it.
 START_AGAIN = "CASE WHEN next_method IS NULL THEN NULL ELSE now() END"
 RERUN = {"state": "NULL", **FORGOTTEN, "start_date": START_AGAIN, "end_date": "NULL", "duration": "NULL"}
 FAIL = {"state": "'failed'", **FORGOTTEN, "end_date": "now()", "duration": "extract(epoch FROM now() - start_date)"}
+#: The scheduler looks for the one that began an active span and stops where there is none; this is what that one writes
+#: when it ends.
+CONTINUED = {"span_status": "'needs_continuance'"}
+#: States of a task instance that waits for an event until its `trigger_timeout`.
+WAITING = ("deferred", "awaiting_input")
 #: A DAG's row tells the scheduler nothing before the DAG is parsed here and the environment goes live.
 UNPARSED = {
     "is_paused": "true",
@@ -44,15 +52,30 @@ def stage_state(cursor: Any, entry: TableEntry, manifest: Manifest, settings: Se
         _leave_local(cursor, entry.name, manifest.region == settings.region, settings.local_patterns(entry.name))
     elif entry.name == "dag":
         _set(cursor, entry, UNPARSED, sql.SQL("TRUE"))
-    elif entry.name == "dag_run" and policy.driven_from_outside(manifest.airflow_version):
-        _set(cursor, entry, {"state": "'failed'", "end_date": "now()"}, _unfinished_backfill())
+    elif entry.name == "dag_bundle":  # signed with the source's Fernet key; the target signs its own
+        _set(cursor, entry, {"signed_url_template": "NULL"}, sql.SQL("TRUE"))
+    elif entry.name == "dag_run":
+        if policy.driven_from_outside(manifest.airflow_version):
+            _set(cursor, entry, {"state": "'failed'", "end_date": "now()"}, _unfinished_backfill())
+        if entry.has("span_status"):
+            _set(cursor, entry, CONTINUED, sql.SQL("span_status = 'active' AND ({})").format(_unfinished()))
     elif entry.name == "task_instance":
         if policy.driven_from_outside(manifest.airflow_version):
             _set(cursor, entry, FAIL, _held_by_backfill())
         _reset_in_flight(cursor, entry, manifest.airflow_version, in_flight)
         _set(cursor, entry, {"trigger_id": "NULL"}, sql.SQL("trigger_id IS NOT NULL"))
         # The scheduler fails what waits too long whatever is paused: the time-out comes back, moved, with the trigger.
-        _set(cursor, entry, {"trigger_timeout": "NULL"}, sql.SQL("state = 'deferred'"))
+        waiting = sql.SQL("state = ANY ({})").format(sql.Literal(list(WAITING)))
+        _set(cursor, entry, {"trigger_timeout": "NULL"}, waiting)
+        if entry.has("span_status"):
+            _set(cursor, entry, CONTINUED, sql.SQL("span_status = 'active' AND end_date IS NULL"))
+
+
+def stage_at_go_live(cursor: Any, entry: TableEntry) -> None:
+    """Transform what is inserted when the environment goes live."""
+    if entry.name == "callback":  # an executor that had it is gone; the scheduler hands it to one again
+        lost = sql.SQL("type = 'executor' AND state IN ('queued', 'running')")
+        _set(cursor, entry, {"state": "'pending'"}, lost)
 
 
 def stage_history(cursor: Any, entry: TableEntry) -> None:
@@ -94,6 +117,33 @@ def refuse_collisions(cursor: Any, entry: TableEntry, catalog: Catalog) -> None:
         )
 
 
+def make_room_for_versions(cursor: Any, entry: TableEntry) -> None:
+    """Let the restored versions of a DAG come before those the target made of it: history shows what ran under each.
+
+    A version that nothing ran under goes, with what was parsed into it: the parser compares the DAG with the latest
+    version that is there, and adds one only if they differ. One that something ran under is numbered past the restored
+    ones, and stays the latest.
+    """
+    if entry.name != "dag_version":
+        return
+    stage = stage_of(entry.name)
+    cursor.execute(
+        sql.SQL(
+            """DELETE FROM dag_version v WHERE dag_id IN (SELECT dag_id FROM {}) AND NOT EXISTS (
+            SELECT 1 FROM task_instance i WHERE i.dag_id = v.dag_id AND i.dag_version_id = v.id) AND NOT EXISTS (
+            SELECT 1 FROM dag_run r WHERE r.dag_id = v.dag_id AND r.created_dag_version_id = v.id)"""
+        ).format(stage)
+    )
+    cursor.execute(
+        sql.SQL(
+            """UPDATE dag_version v SET version_number = v.version_number + m.highest FROM (
+            SELECT dag_id, max(version_number) AS highest FROM (
+            SELECT dag_id, version_number FROM {} UNION ALL SELECT dag_id, version_number FROM dag_version) b
+            GROUP BY dag_id) m WHERE m.dag_id = v.dag_id AND v.dag_id IN (SELECT dag_id FROM {})"""
+        ).format(stage, stage)
+    )
+
+
 def current_log_template(cursor: Any) -> int | None:
     """Id of the template that new runs get: the highest."""
     cursor.execute("SELECT max(id) FROM log_template")
@@ -124,11 +174,14 @@ def _leave_local(cursor: Any, table: str, same_region: bool, patterns: tuple[str
     cursor.execute(sql.SQL("DELETE FROM {} WHERE {} = ANY (%s) {}").format(stage, key, condition), (local,))
 
 
+def _unfinished() -> sql.Composed:
+    """Condition on staged runs."""
+    return sql.SQL("state IS NULL OR state <> ALL ({})").format(sql.Literal(list(policy.FINISHED_RUN)))
+
+
 def _unfinished_backfill() -> sql.Composed:
     """Condition on staged runs: the process that drove the run is gone, and no scheduler ever looks at it."""
-    return sql.SQL("run_type = 'backfill' AND (state IS NULL OR state <> ALL ({}))").format(
-        sql.Literal(list(policy.FINISHED_RUN))
-    )
+    return sql.SQL("run_type = 'backfill' AND ({})").format(_unfinished())
 
 
 def _held_by_backfill() -> sql.Composed:

@@ -30,8 +30,8 @@ from continuity.storage import SnapshotStore
 log = logging.getLogger(__name__)
 
 LIMITS = {"statement_timeout": "2h", "lock_timeout": "5min", "idle_in_transaction_session_timeout": "10min"}
-#: Inserted when the environment goes live: triggerers run whatever is paused.
-AT_GO_LIVE = "trigger"
+#: Inserted when the environment goes live, parents first: triggerers run, and deadlines pass, whatever is paused.
+AT_GO_LIVE = ("trigger", "callback", "deadline")
 
 
 @dataclass(frozen=True)
@@ -167,13 +167,14 @@ def _carry_state(
     )
     for entry in tables_in_order(manifest, carrier.catalog, carrier.plan):
         stored = entry.in_phase("state")
-        if not stored or entry.name == AT_GO_LIVE:
+        if not stored or entry.name in AT_GO_LIVE:
             continue
         stager.load(entry, stored)
         if entry.name == "dag":
             ledger.inactive = prepare.inactive_dags(cursor, entry)
         prepare.stage_state(cursor, entry, manifest, settings, in_flight)
         prepare.refuse_collisions(cursor, entry, carrier.catalog)
+        prepare.make_room_for_versions(cursor, entry)
         current = prepare.current_log_template(cursor) if entry.name == "log_template" else None
         carrier.carry(entry)
         if current is not None:

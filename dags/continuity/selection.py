@@ -5,94 +5,19 @@ The state and the history object of a table are exact complements: the condition
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from psycopg2 import sql
 
 from continuity.catalog import Catalog, Table
-from continuity.policy import DAG_COLUMNS, EXECUTING, FINISHED_RUN, HOLDING, OWN_PREFIX, Rule
+from continuity.chosen import StateIds, assets_of, listed
+from continuity.policy import DAG_COLUMNS, EXECUTING, OWN_PREFIX, PARENTS_OF_RUN
+from continuity.rules import Rule
 
 NAMED = {"connection": "conn_id", "variable": "key"}
 #: Airflow's audit log holds values of variables and of a connection's `extra` in clear text, as they were sent to the
 #: REST API or the command line: the details of such events stay behind, since a COPY object is not sealed.
 TELLING_EVENTS = "(variable|connection)"
-
-
-@dataclass(frozen=True)
-class StateIds:
-    """Ids of the state runs, and of the dataset events that a dataset-triggered run may still consume."""
-
-    runs: tuple[int, ...]
-    events: tuple[int, ...]
-
-
-def run_date(catalog: Catalog) -> str:
-    """Name of the column that orders a DAG's runs."""
-    return "execution_date" if catalog["dag_run"].has("execution_date") else "logical_date"
-
-
-def find_state_ids(cursor: Any, catalog: Catalog) -> StateIds:
-    """Choose the state runs: unfinished ones, the run before each of them, and the latest of every DAG and run type.
-
-    Two of each type are kept (`depends_on_past`, dataset-triggered runs count from the one before), or as many as
-    `max_consecutive_failed_dag_runs` looks back on.
-    """
-    looks_back = catalog["dag"].has("max_consecutive_failed_dag_runs")
-    statement = sql.SQL(
-        """
-WITH runs AS (
-  SELECT r.id, r.dag_id, r.run_id, r.run_type, r.state, r.{date} AS due,
-         row_number() OVER (PARTITION BY r.dag_id, r.run_type ORDER BY r.{date} DESC NULLS LAST, r.id DESC) AS of_type,
-         row_number() OVER (PARTITION BY r.dag_id ORDER BY r.{date} DESC NULLS LAST, r.id DESC) AS of_all
-  FROM dag_run r WHERE starts_with(r.dag_id, {own}) IS NOT TRUE
-), unfinished AS (
-  SELECT id, dag_id, due FROM runs WHERE state IS NULL OR state <> ALL ({finished})
-  UNION
-  SELECT runs.id, runs.dag_id, runs.due FROM task_instance i JOIN runs USING (dag_id, run_id)
-  WHERE i.state = ANY ({holding})
-)
-SELECT runs.id FROM runs LEFT JOIN dag ON dag.dag_id = runs.dag_id WHERE of_type <= 2 OR of_all <= {looked_back_on}
-UNION SELECT id FROM unfinished
-UNION SELECT before.id FROM unfinished u CROSS JOIN LATERAL (
-  SELECT r.id FROM dag_run r WHERE r.dag_id = u.dag_id AND r.{date} < u.due ORDER BY r.{date} DESC LIMIT 1) before
-UNION SELECT before.id FROM unfinished u CROSS JOIN LATERAL (
-  SELECT r.id FROM dag_run r WHERE r.dag_id = u.dag_id AND r.{date} < u.due AND r.run_type IN ('scheduled', 'backfill')
-  ORDER BY r.{date} DESC LIMIT 1) before
-ORDER BY 1"""
-    ).format(
-        date=sql.Identifier(run_date(catalog)),
-        own=sql.Literal(OWN_PREFIX),
-        finished=sql.Literal(list(FINISHED_RUN)),
-        holding=sql.Literal(list(HOLDING)),
-        looked_back_on=sql.SQL("COALESCE(dag.max_consecutive_failed_dag_runs, 0)" if looks_back else "0"),
-    )
-    cursor.execute(statement)
-    runs = tuple(row[0] for row in cursor.fetchall())
-    return StateIds(runs, _state_events(cursor, catalog, runs))
-
-
-def _state_events(cursor: Any, catalog: Catalog, runs: Sequence[int]) -> tuple[int, ...]:
-    """Events that state runs consumed, the last two of every dataset, and those their consumers have not consumed
-    yet."""
-    needed = ("dataset_event", "dagrun_dataset_event", "dag_schedule_dataset_reference", "dataset_dag_run_queue")
-    if not all(name in catalog for name in needed):
-        return ()
-    statement = sql.SQL(
-        """
-SELECT c.event_id FROM dagrun_dataset_event c WHERE c.dag_run_id IN {runs}
-UNION SELECT id FROM
-  (SELECT id, row_number() OVER (PARTITION BY dataset_id ORDER BY id DESC) AS nth FROM dataset_event) e WHERE nth <= 2
-UNION SELECT e.id FROM dag_schedule_dataset_reference s JOIN dag d ON d.dag_id = s.dag_id
-  JOIN dataset_event e ON e.dataset_id = s.dataset_id
-  WHERE (d.is_paused IS NOT TRUE OR EXISTS (SELECT 1 FROM dataset_dag_run_queue q WHERE q.target_dag_id = s.dag_id))
-  AND e.timestamp > COALESCE(
-    (SELECT max(r.{date}) FROM dag_run r WHERE r.dag_id = s.dag_id AND r.run_type = 'dataset_triggered'), '-infinity')
-ORDER BY 1"""
-    ).format(runs=_listed(runs), date=sql.Identifier(run_date(catalog)))
-    cursor.execute(statement)
-    return tuple(row[0] for row in cursor.fetchall())
 
 
 def rows_of(
@@ -127,11 +52,6 @@ def in_flight(cursor: Any) -> list[list[Any]]:
     return [list(row) for row in cursor.fetchall()]
 
 
-def _listed(ids: Sequence[int]) -> sql.Composed:
-    """A set of ids the planner hashes, whatever its size."""
-    return sql.SQL("(SELECT unnest({}::bigint[]))").format(sql.Literal("{" + ",".join(map(str, ids)) + "}"))
-
-
 def _foreign(table: Table, catalog: Catalog, alias: str = "t", deep: bool = True) -> sql.Composable:
     """Condition: the row belongs to no metadata DAG (itself or by what it points to), and is not the project's own."""
     columns = [name for name in (*DAG_COLUMNS, NAMED.get(table.name, "")) if table.has(name)]
@@ -140,47 +60,88 @@ def _foreign(table: Table, catalog: Catalog, alias: str = "t", deep: bool = True
     found: list[sql.Composable] = [
         sql.SQL("starts_with({}.{}, {}) IS NOT TRUE").format(row, sql.Identifier(name), own) for name in columns
     ]
-    for key in table.foreign_keys if deep else ():
+    # What belongs to a DAG by itself points to rows of the same DAG.
+    for key in table.foreign_keys if deep and not columns else ():
         parent = catalog[key.table]
-        if key.target_columns == ("id",) and parent.has("id") and any(parent.has(name) for name in DAG_COLUMNS):
+        if len(key.columns) == 1 and key.target_columns[0] not in DAG_COLUMNS and _names_a_dag(parent):
             found.append(
-                sql.SQL("NOT EXISTS (SELECT 1 FROM {} p WHERE p.id = {}.{} AND NOT ({}))").format(
+                sql.SQL("NOT EXISTS (SELECT 1 FROM {} p WHERE p.{} = {}.{} AND NOT ({}))").format(
                     sql.Identifier(parent.name),
+                    sql.Identifier(key.target_columns[0]),
                     row,
                     sql.Identifier(key.columns[0]),
                     _foreign(parent, catalog, "p", deep=False),
                 )
             )
-    if table.name == "trigger" and catalog["task_instance"].has("trigger_id"):
-        found.append(
-            sql.SQL(
-                "NOT EXISTS (SELECT 1 FROM task_instance i WHERE i.trigger_id = {}.id AND starts_with(i.dag_id, {}))"
-            ).format(row, own)
-        )
+    found += [condition.format(row=row, own=own) for condition in _left_out(table.name, catalog)]
     return sql.SQL(" AND ").join(found) if found else sql.SQL("TRUE")
 
 
-def _of_state(table: Table, catalog: Catalog, ids: StateIds) -> sql.Composable:
-    """Condition: the row goes into the state object."""
-    by_name = {
-        "dag_run": ("t.id IN {}", ids.runs),
-        "dataset_event": ("t.id IN {}", ids.events),
-        "dataset_alias_dataset_event": ("t.event_id IN {}", ids.events),
+def _names_a_dag(table: Table) -> bool:
+    return any(table.has(name) for name in DAG_COLUMNS)
+
+
+def _left_out(name: str, catalog: Catalog) -> list[sql.SQL]:
+    """Further conditions that keep rows of a table out."""
+    if name == "callback":  # some are what the parser of one installation is to do
+        return [sql.SQL("{row}.type <> 'dag_processor'")]
+    conditions = {
+        "task_instance": "NOT EXISTS (SELECT 1 FROM task_instance i"
+        " WHERE i.trigger_id = {row}.id AND starts_with(i.dag_id, {own}))",
+        # Those that watch assets are made anew, with what points to them, when the DAGs are parsed.
+        "asset_trigger": "NOT EXISTS (SELECT 1 FROM asset_trigger w WHERE w.trigger_id = {row}.id)",
+        "asset_watcher": "NOT EXISTS (SELECT 1 FROM asset_watcher w WHERE w.trigger_id = {row}.id)",
     }
-    if table.name in by_name:
-        condition, chosen = by_name[table.name]
-        return sql.SQL(condition).format(_listed(chosen))
-    runs = _listed(ids.runs)
-    if table.name == "sla_miss":
+    return [sql.SQL(text) for table, text in conditions.items() if name == "trigger" and table in catalog]
+
+
+def _of_state(table: Table, catalog: Catalog, ids: StateIds, alias: str = "t") -> sql.Composable:
+    """Condition: the row goes into the state object."""
+    row = sql.Identifier(alias)
+    runs = listed(ids.runs)
+    by_name = _of_state_by_name(table.name, catalog)
+    if by_name:
+        return sql.SQL(by_name).format(
+            row=row, runs=runs, events=listed(ids.events), versions=listed(ids.versions, "uuid")
+        )
+    if table.has("dag_id", "run_id"):
+        return sql.SQL(
+            "EXISTS (SELECT 1 FROM dag_run r WHERE r.id IN {} AND r.dag_id = {row}.dag_id AND r.run_id = {row}.run_id)"
+        ).format(runs, row=row)
+    if table.has("dag_run_id"):
+        return sql.SQL("{}.dag_run_id IN {}").format(row, runs)
+    for key in table.foreign_keys:
+        if key.table in PARENTS_OF_RUN and len(key.columns) == 1:
+            return sql.SQL("EXISTS (SELECT 1 FROM {} p WHERE p.{} = {}.{} AND {})").format(
+                sql.Identifier(key.table),
+                sql.Identifier(key.target_columns[0]),
+                row,
+                sql.Identifier(key.columns[0]),
+                _of_state(catalog[key.table], catalog, ids, "p"),
+            )
+    return sql.SQL("TRUE")
+
+
+def _of_state_by_name(name: str, catalog: Catalog) -> str | None:
+    """The condition for tables whose columns do not give it away."""
+    assets = assets_of(catalog)
+    return {
+        "dag_run": "{row}.id IN {runs}",
         # The scheduler looks for missed deadlines after a task's last success: none before the oldest state run
         # matters.
-        same = sql.SQL("r.{0} <= t.{0}").format(sql.Identifier(run_date(catalog)))
-    elif table.has("dag_id", "run_id"):
-        same = sql.SQL("r.run_id = t.run_id").format()
-    elif table.has("dag_run_id"):
-        return sql.SQL("t.dag_run_id IN {}").format(runs)
-    else:
-        return sql.SQL("TRUE")
-    return sql.SQL("EXISTS (SELECT 1 FROM dag_run r WHERE r.id IN {} AND r.dag_id = t.dag_id AND {})").format(
-        runs, same
-    )
+        "sla_miss": """EXISTS (SELECT 1 FROM dag_run r WHERE r.id IN {runs} AND r.dag_id = {row}.dag_id
+            AND r.execution_date <= {row}.execution_date)""",
+        assets.event: "{row}.id IN {events}",
+        assets.alias_event: "{row}.event_id IN {events}",
+        "asset_partition_dag_run": "{row}.created_dag_run_id IS NULL OR {row}.created_dag_run_id IN {runs}",
+        "partitioned_asset_key_log": """EXISTS (SELECT 1 FROM asset_partition_dag_run p
+            WHERE p.id = {row}.asset_partition_dag_run_id
+            AND (p.created_dag_run_id IS NULL OR p.created_dag_run_id IN {runs}))""",
+        "serialized_dag": "{row}.dag_version_id IN {versions}",
+        "dag_code": "{row}.dag_version_id IN {versions}",
+        "deadline_alert": """EXISTS (SELECT 1 FROM serialized_dag s WHERE s.id = {row}.serialized_dag_id
+            AND s.dag_version_id IN {versions})""",
+        "deadline": "{row}.dagrun_id IS NULL OR {row}.dagrun_id IN {runs}",
+        "callback": """NOT EXISTS (SELECT 1 FROM deadline d WHERE d.callback_id = {row}.id
+            AND d.dagrun_id IS NOT NULL AND d.dagrun_id NOT IN {runs})""",
+    }.get(name)

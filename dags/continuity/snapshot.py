@@ -19,9 +19,11 @@ from psycopg2 import extensions, sql
 from continuity import ledger as ledgers
 from continuity import manifest, policy, secrets
 from continuity.catalog import Catalog, Table, alembic_heads, high_water_mark, read_catalog
+from continuity.chosen import StateIds, find_state_ids
 from continuity.errors import ContinuityError
 from continuity.manifest import ColumnEntry, Manifest, ObjectEntry, TableEntry
-from continuity.selection import StateIds, find_state_ids, in_flight, rows_of
+from continuity.rules import Rule
+from continuity.selection import in_flight, rows_of
 from continuity.settings import Settings
 from continuity.storage import GzipUpload, SnapshotStore
 
@@ -172,7 +174,7 @@ class Writer:
     fernet: secrets.FernetKeys
     data_key: secrets.DataKey
 
-    def write(self, table: Table, rule: policy.Rule) -> TableEntry:
+    def write(self, table: Table, rule: Rule) -> TableEntry:
         if rule.verdict == "sealed":
             objects = [self._write_sealed(table, rule)]
         else:
@@ -187,7 +189,7 @@ class Writer:
             objects=tuple(objects),
         )
 
-    def _write_copy(self, table: Table, rule: policy.Rule, phase: str) -> ObjectEntry:
+    def _write_copy(self, table: Table, rule: Rule, phase: str) -> ObjectEntry:
         name = f"{table.name}.{phase}.copy.gz"
         query = sql.SQL("COPY ({}) TO STDOUT").format(rows_of(table, self.catalog, rule, phase, self.ids))
         with self.store.upload(self.snapshot_id, name) as upload:
@@ -196,7 +198,7 @@ class Writer:
             packed.finish()
         return ObjectEntry(name, phase, self.cursor.rowcount, upload.bytes, upload.sha256)
 
-    def _write_sealed(self, table: Table, rule: policy.Rule) -> ObjectEntry:
+    def _write_sealed(self, table: Table, rule: Rule) -> ObjectEntry:
         name = f"{table.name}.sealed"
         rows = 0
 
@@ -213,7 +215,7 @@ class Writer:
             upload.write(body)
         return ObjectEntry(name, "state", rows, upload.bytes, upload.sha256)
 
-    def _text_rows(self, table: Table, rule: policy.Rule) -> Iterator[dict[str, str | None]]:
+    def _text_rows(self, table: Table, rule: Rule) -> Iterator[dict[str, str | None]]:
         """Rows as PostgreSQL prints them, fetched through a cursor of the server."""
         names = [column.name for column in table.columns]
         with self.cursor.connection.cursor(name=f"sealed_{table.name}") as cursor:

@@ -11,9 +11,10 @@ from typing import Any
 import psycopg2
 from psycopg2 import errorcodes, sql
 
-from continuity import policy, secrets
+from continuity import secrets
 from continuity.errors import ContinuityError, SnapshotDamaged
 from continuity.manifest import ObjectEntry, TableEntry
+from continuity.rules import RULES
 from continuity.storage import GunzipReader, SnapshotStore
 
 PREFIX = "continuity_stage_"
@@ -66,7 +67,7 @@ class Stager:
         """COPY lines of a sealed object."""
         sealed = b"".join(self.store.open(self.snapshot_id, entry).chunks())
         names = [column.name for column in table.columns]
-        secret = policy.RULES[table.name].secret
+        secret = RULES[table.name].secret
         for line in secrets.unseal(sealed, self.data_key, f"{self.snapshot_id}/{table.name}", entry.name):
             row = json.loads(line)
             secrets.protect_row(row, secret, self.fernet)

@@ -35,7 +35,7 @@ CATALOG = {
 def test_unknown_tables_are_carried_and_reported() -> None:
     """Failure covered: only a version-specific, hand-written column list is supported."""
     plan = make_plan(CATALOG, {})
-    assert plan.unknown == ("my_plugin",)
+    assert plan.unknown == ("my_plugin", "my_run_notes")
     assert plan.rules["my_plugin"].verdict == "carry"
     assert plan.rules["my_plugin"].phase == "state"
     assert plan.rules["my_run_notes"].phase == "split", "what hangs on a run goes where its run goes"
@@ -48,7 +48,7 @@ def test_overrides_choose_tables() -> None:
     plan = make_plan(CATALOG, {"job": "skip", "serialized_dag": "carry", "my_plugin": "skip"})
     assert plan.rules["job"].why == "settings say so"
     assert plan.rules["serialized_dag"].verdict == "carry"
-    assert plan.unknown == ()
+    assert plan.unknown == ("my_run_notes",)
 
 
 def test_a_parent_cannot_be_left_out_alone() -> None:
