@@ -35,14 +35,17 @@ KEY_REFUSED = frozenset(
 
 
 class FernetKeys:
-    """The Fernet keys of one environment: its option `core.fernet_key`, comma-separated; the first one encrypts."""
+    """The Fernet keys of one environment: its option `core.fernet_key`, comma-separated; the first one encrypts.
 
-    def __init__(self, keys: str) -> None:
+    `name`: what to call the option where it is no Fernet key.
+    """
+
+    def __init__(self, keys: str, name: str = "core.fernet_key") -> None:
         listed = [key.strip() for key in keys.split(",") if key.strip()]
         try:
             self._fernet = MultiFernet([Fernet(key) for key in listed]) if listed else None
         except ValueError:
-            raise BadInput("core.fernet_key", "it is no Fernet key", "32 bytes, URL-safe base64") from None
+            raise BadInput(name, "it is no Fernet key", "32 bytes, URL-safe base64") from None
 
     @property
     def encrypts(self) -> bool:

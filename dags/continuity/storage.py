@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from botocore.exceptions import ClientError
 
 from continuity.errors import AccessRefused, SnapshotDamaged
+from continuity.settings import SNAPSHOT_ID
 
 PART_BYTES = 8 * 1024 * 1024
 READ_BYTES = 256 * 1024
@@ -213,6 +214,13 @@ class SnapshotStore:
 
     def put(self, snapshot_id: str, name: str, body: bytes) -> None:
         self._s3.put_object(Bucket=self.bucket, Key=self.key(snapshot_id, name), Body=body)
+
+    def snapshot_ids(self) -> list[str]:
+        """Ids of everything that was begun, complete or not, newest first."""
+        prefix = self.key("", "").removesuffix("/")
+        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix, Delimiter="/")
+        names = [found["Prefix"].split("/")[-2] for page in pages for found in page.get("CommonPrefixes", ())]
+        return sorted((name for name in names if SNAPSHOT_ID.fullmatch(name)), reverse=True)
 
     def abort_leftovers(self) -> list[str]:
         """End multipart uploads that killed runs of this environment left behind; returns their keys."""

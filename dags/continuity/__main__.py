@@ -1,0 +1,7 @@
+"""`python -m continuity`."""
+
+import sys
+
+from continuity.cli import main
+
+sys.exit(main())
