@@ -2,18 +2,28 @@
 
 variable "dag_bucket" {
   type = object({
-    name = optional(string)
+    name   = optional(string)
+    create = optional(bool)
   })
-  description = "The bucket of DAGs, plugins and requirements. `name`: a bucket of the caller in this Region, left as it is; its replication rules are an output. Empty creates one."
+  description = <<-EOT
+    The bucket of DAGs, plugins and requirements. Empty creates one.
+    - `name`: a bucket of the caller in this Region, left as it is; its replication rules are an output,
+    - `create`: false says that `name` is given even where its value is known after apply only.
+  EOT
   default     = {}
   nullable    = false
 }
 
 variable "snapshot_bucket" {
   type = object({
-    name = optional(string)
+    name   = optional(string)
+    create = optional(bool)
   })
-  description = "The bucket of snapshots and specs. `name`: a bucket of the caller in this Region, left as it is; its replication rules are an output. Empty creates one."
+  description = <<-EOT
+    The bucket of snapshots and specs. Empty creates one.
+    - `name`: a bucket of the caller in this Region, left as it is; its replication rules are an output,
+    - `create`: false says that `name` is given even where its value is known after apply only.
+  EOT
   default     = {}
   nullable    = false
 }

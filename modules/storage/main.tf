@@ -20,6 +20,7 @@ locals {
   bucket_arns = { for kind, name in local.bucket_names : kind => "arn:${local.partition}:s3:::${name}" }
 
   created_buckets = {
-    for kind, given in { dag = var.dag_bucket.name, snapshot = var.snapshot_bucket.name } : kind => local.bucket_names[kind] if given == null
+    for kind, bucket in { dag = var.dag_bucket, snapshot = var.snapshot_bucket } : kind => local.bucket_names[kind]
+    if coalesce(bucket.create, bucket.name == null)
   }
 }

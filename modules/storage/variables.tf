@@ -122,9 +122,14 @@ variable "environment_key" {
 
 variable "dag_bucket" {
   type = object({
-    name = optional(string)
+    name   = optional(string)
+    create = optional(bool)
   })
-  description = "The bucket that holds DAGs, plugins and requirements. `name`: a bucket of the caller in this Region, which is left as it is; README.md says what it must be like. Empty creates one."
+  description = <<-EOT
+    The bucket that holds DAGs, plugins and requirements. Empty creates one.
+    - `name`: a bucket of the caller in this Region, which is left as it is; README.md says what it must be like,
+    - `create`: false says that `name` is given even where its value is known after apply only.
+  EOT
   default     = {}
   nullable    = false
 
@@ -148,9 +153,14 @@ variable "dag_s3_path" {
 
 variable "snapshot_bucket" {
   type = object({
-    name = optional(string)
+    name   = optional(string)
+    create = optional(bool)
   })
-  description = "The bucket that holds snapshots and specs. `name`: a bucket of the caller in this Region, which is left as it is; README.md says what it must be like. Empty creates one."
+  description = <<-EOT
+    The bucket that holds snapshots and specs. Empty creates one.
+    - `name`: a bucket of the caller in this Region, which is left as it is; README.md says what it must be like,
+    - `create`: false says that `name` is given even where its value is known after apply only.
+  EOT
   default     = {}
   nullable    = false
 
@@ -206,8 +216,8 @@ variable "additional_replication_rules" {
 
   validation {
     condition = (
-      (length(var.additional_replication_rules.dag) == 0 || var.dag_bucket.name == null) &&
-      (length(var.additional_replication_rules.snapshot) == 0 || var.snapshot_bucket.name == null)
+      (length(var.additional_replication_rules.dag) == 0 || coalesce(var.dag_bucket.create, var.dag_bucket.name == null)) &&
+      (length(var.additional_replication_rules.snapshot) == 0 || coalesce(var.snapshot_bucket.create, var.snapshot_bucket.name == null))
     )
     error_message = "`additional_replication_rules` is accepted only for a bucket this module creates: the replication configuration of a bucket of your own stays yours."
   }

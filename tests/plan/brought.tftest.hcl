@@ -115,3 +115,39 @@ run "notifications_made_in_the_same_root" {
     error_message = "A root that brings its own notifications must be plannable before it exists."
   }
 }
+
+# Failure covered: "Invalid for_each argument" where what is brought is made in the same root.
+run "dag_bucket_made_in_the_same_root" {
+  command = plan
+
+  module {
+    source = "./tests/plan/roots/brought"
+  }
+
+  variables {
+    brought = ["dag_bucket"]
+  }
+
+  assert {
+    condition     = output.environment_arn == "arn:aws:airflow:us-west-2:111122223333:environment/analytics"
+    error_message = "A root that brings its own dag_bucket must be plannable before it exists."
+  }
+}
+
+# Failure covered: "Invalid for_each argument" where what is brought is made in the same root.
+run "snapshot_bucket_made_in_the_same_root" {
+  command = plan
+
+  module {
+    source = "./tests/plan/roots/brought"
+  }
+
+  variables {
+    brought = ["snapshot_bucket"]
+  }
+
+  assert {
+    condition     = output.environment_arn == "arn:aws:airflow:us-west-2:111122223333:environment/analytics"
+    error_message = "A root that brings its own snapshot_bucket must be plannable before it exists."
+  }
+}

@@ -13,7 +13,7 @@ terraform {
 
 variable "brought" {
   type        = set(string)
-  description = "Which of `network`, `key`, `environment_key`, `execution_role`, `security_group`, `notifications` are the caller's own."
+  description = "Which of `network`, `key`, `environment_key`, `execution_role`, `security_group`, `notifications`, `dag_bucket`, `snapshot_bucket` are the caller's own."
   nullable    = false
 }
 
@@ -27,6 +27,8 @@ resource "terraform_data" "made_here" {
     role            = "arn:aws:iam::111122223333:role/mine"
     security_group  = "sg-1"
     topic           = "arn:aws:sns:us-west-2:111122223333:mine"
+    dags            = "mine-dags"
+    snapshots       = "mine-snapshots"
   }
 
   input = each.value
@@ -34,7 +36,7 @@ resource "terraform_data" "made_here" {
 
 locals {
   made = { for name, made in terraform_data.made_here : name => made.output }
-  own  = { for name in ["network", "key", "environment_key", "execution_role", "security_group", "notifications"] : name => contains(var.brought, name) }
+  own  = { for name in ["network", "key", "environment_key", "execution_role", "security_group", "notifications", "dag_bucket", "snapshot_bucket"] : name => contains(var.brought, name) }
 }
 
 module "mwaa" {
@@ -53,6 +55,8 @@ module "mwaa" {
   environment_key = { arn = local.own.environment_key ? local.made.environment_key : null, create = !local.own.environment_key }
   execution_role  = { arn = local.own.execution_role ? local.made.role : null, create = !local.own.execution_role }
   security_group  = { ids = local.own.security_group ? [local.made.security_group] : null, create = !local.own.security_group }
+  dag_bucket      = { name = local.own.dag_bucket ? local.made.dags : null, create = !local.own.dag_bucket }
+  snapshot_bucket = { name = local.own.snapshot_bucket ? local.made.snapshots : null, create = !local.own.snapshot_bucket }
   notifications   = { topic_arn = local.own.notifications ? local.made.topic : null, create = !local.own.notifications }
 }
 
