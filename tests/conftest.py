@@ -15,6 +15,8 @@ settings.load_profile("untimed")
 
 pytest_plugins = ["tests.local_aws.fixtures"]
 
+#: Tests that need no server, so that each may run anywhere.
+_ALONE = Path(__file__).resolve().parent / "unit"
 _REQUIREMENTS = Path(__file__).resolve().parents[1] / "requirements"
 _USUAL_VERSIONS = "2.10.3,3.3.1"
 _REHEARSED_VERSION = "2.10.3"
@@ -34,6 +36,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="VERSION,...",
         help="Airflow versions that are rehearsed, or 'all' (default: %(default)s)",
     )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where two processes share the tests, one takes a whole folder: its servers are started once."""
+    for item in items:
+        if _ALONE not in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group(str(item.path.parent)))
 
 
 @pytest.fixture(scope="session", autouse=True)
