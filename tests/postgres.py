@@ -29,6 +29,9 @@ SERVER_USER = "postgres"
 SUPERUSER = "postgres"
 OWNER = "airflow"
 
+#: The auth manager of MWAA, whose users and roles are rows of the metadata database.
+FAB_AUTH_MANAGER = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
+
 #: Nothing here outlives a test, so nothing needs to reach the disk.
 FAST_AND_FORGETFUL = {
     "fsync": "off",
@@ -244,6 +247,7 @@ def migrate(cluster: Cluster, dbname: str, airflow_bin: Path, fernet_key: str) -
         **{name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PYTHON"))},
         "AIRFLOW_HOME": str(airflow_home),
         "AIRFLOW__CORE__FERNET_KEY": fernet_key,
+        "AIRFLOW__CORE__AUTH_MANAGER": FAB_AUTH_MANAGER,  # with it Airflow 3 migrates users and roles as well
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__DAGS_FOLDER": str(airflow_home / "dags"),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": cluster.url(dbname),

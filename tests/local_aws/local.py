@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import secrets
 import signal
 import subprocess
@@ -29,8 +30,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
 from tests.local_aws.client_env import ADMIN_ACCESS_KEY, ADMIN_SECRET_KEY
+from tests.local_aws.mwaa.airflow_versions import bin_dir_of
+from tests.postgres import FAB_AUTH_MANAGER
 
 ROOT = Path(__file__).resolve().parents[2]
+AIRFLOW_HOME = ROOT / "build" / "airflow"
 REGION, NAME, BUCKET, DAG_FOLDER = "us-east-1", "local", "local-dags", "dags"
 USER = "admin"
 _START_SECONDS = 60.0
@@ -132,10 +136,29 @@ class LocalMwaa:
             raise CannotRun(environment.get("LastUpdate", {}).get("Error", {}).get("ErrorMessage", "creation failed"))
 
     def make_user(self, password: str) -> None:
-        """Create a person's login."""
-        person = {"username": USER, "password": password, "first_name": "Local", "last_name": "Admin"}
-        body = {**person, "email": f"{USER}@localhost", "roles": [{"name": "Admin"}]}
-        self.mwaa.invoke_rest_api(Name=NAME, Method="POST", Path="/users", Body=body)
+        """Create a person's login by Airflow's own command, which asks for the password twice; raises CannotRun."""
+        command = [str(bin_dir_of(AIRFLOW_HOME, self.version) / "airflow"), "users", "create", "--role", "Admin"]
+        command += ["--username", USER, "--firstname", "Local", "--lastname", "Admin", "--email", f"{USER}@localhost"]
+        inside = self.inside()
+        with tempfile.TemporaryDirectory(prefix="mwaa-local-user-") as home:
+            settings = {
+                "PATH": os.environ["PATH"],
+                "AIRFLOW_HOME": home,
+                "AIRFLOW__CORE__FERNET_KEY": inside["fernet_key"],
+                "AIRFLOW__CORE__AUTH_MANAGER": FAB_AUTH_MANAGER,
+                "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": inside["database_url"],
+            }
+            done = subprocess.run(
+                command,
+                env=settings,
+                input=f"{password}\n{password}\n",
+                text=True,
+                capture_output=True,
+                start_new_session=True,  # without a terminal the password is read from the input
+                check=False,
+            )
+        if done.returncode:
+            raise CannotRun(f"no login could be made: {done.stderr.strip()[-2000:]}")
 
     def inside(self) -> dict[str, Any]:
         """What the stand-in shows of the environment."""
@@ -145,7 +168,10 @@ class LocalMwaa:
         return found[0]
 
     def import_errors(self) -> dict[str, str]:
-        """File (as named in the folder) -> error of every DAG file that Airflow cannot import."""
+        """File (as named in the folder) -> error of every DAG file that Airflow cannot import.
+
+        Airflow 2 tells whole paths, Airflow 3 names below the folder.
+        """
         answer = self.mwaa.invoke_rest_api(Name=NAME, Method="GET", Path="/importErrors")["RestApiResponse"]
         return {
             error["filename"].rpartition(f"/{DAG_FOLDER}/")[2]: error["stack_trace"]

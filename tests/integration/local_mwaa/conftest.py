@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import chosen_versions
 from tests.local_aws.fixtures import RunningStandIn, start_stand_in
 
 REGION = "eu-west-1"
@@ -36,6 +37,16 @@ class Surroundings:
     document: dict[str, Any]  #: CreateEnvironment document without Name
     policy: str  #: policy of the execution role, JSON
 
+    @property
+    def version(self) -> str:
+        """The version of Airflow under test."""
+        return str(self.document["AirflowVersion"])
+
+    @property
+    def major(self) -> int:
+        """Its major."""
+        return int(self.version.split(".")[0])
+
     def client(self, service: str) -> Any:
         """A client of the administrator in the environment's Region."""
         return self.stand_in.client(service, REGION)
@@ -55,17 +66,25 @@ def wait_for(what: str, condition: Callable[[], Any], seconds: float = 60.0) -> 
     pytest.fail(f"{what}: not within {seconds:.0f} seconds")
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run every test of an environment on each chosen version of Airflow, or on the oldest where it says so."""
+    if "surroundings" in metafunc.fixturenames:
+        versions = chosen_versions(metafunc.config)
+        wanted = versions[:1] if metafunc.definition.get_closest_marker("any_airflow") else versions
+        metafunc.parametrize("surroundings", wanted, indirect=True, scope="module")
+
+
 @pytest.fixture(scope="module")
-def surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Surroundings]:
-    """A stand-in with everything an environment needs, but no environment yet."""
+def surroundings(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Surroundings]:
+    """A stand-in with everything an environment of one version needs, but no environment yet."""
     stand_in = start_stand_in(tmp_path_factory.mktemp("local_mwaa"))
     try:
-        yield _surround(stand_in)
+        yield _surround(stand_in, request.param)
     finally:
         stand_in.stop()
 
 
-def _surround(stand_in: RunningStandIn) -> Surroundings:
+def _surround(stand_in: RunningStandIn, version: str) -> Surroundings:
     bucket = "under-test-dags"
     s3, iam, ec2 = (stand_in.client(service, REGION) for service in ("s3", "iam", "ec2"))
     s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
@@ -88,7 +107,7 @@ def _surround(stand_in: RunningStandIn) -> Surroundings:
         "SourceBucketArn": f"arn:aws:s3:::{bucket}",
         "DagS3Path": "dags",
         "NetworkConfiguration": network,
-        "AirflowVersion": "2.10.3",
+        "AirflowVersion": version,
         "AirflowConfigurationOptions": {"core.default_task_retries": "2"},
     }
     return Surroundings(stand_in, bucket, document, json.dumps(_policy(bucket)))

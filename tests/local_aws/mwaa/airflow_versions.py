@@ -7,21 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-#: MWAA looks for new files every 300 seconds; nobody wants to wait that long in a test. The rest keeps two cores free.
-_QUICK = {
-    "AIRFLOW__SCHEDULER__DAG_DIR_LIST_INTERVAL": "5",
-    "AIRFLOW__SCHEDULER__PARSING_PROCESSES": "1",
+from tests.postgres import FAB_AUTH_MANAGER
+
+#: Defaults of MWAA or of the stand-in; AirflowConfigurationOptions of the environment go before them. MWAA looks for
+#: new files every 300 seconds; nobody wants to wait that long in a test. The rest keeps two cores free.
+_DEFAULTS = {
+    "AIRFLOW__CORE__PARALLELISM": "8",
+    "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
     "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "1",
     "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "5",
     "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "5",
-}
-#: Defaults of MWAA or of the stand-in; AirflowConfigurationOptions of the environment go before them.
-DEFAULTS = {
-    **_QUICK,
-    "AIRFLOW__CORE__PARALLELISM": "8",
-    "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
     "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
-    "AIRFLOW__WEBSERVER__SESSION_BACKEND": "securecookie",
 }
 
 
@@ -36,14 +32,31 @@ class AirflowMajor(Protocol):
     def health_path(self) -> str:
         """Path of the health page."""
 
+    @property
+    def slow_path(self) -> str | None:
+        """Path whose first request keeps the web server from all others for seconds; asked for before it is used."""
+
+    @property
+    def web_component(self) -> str:
+        """Name of the process that serves the health page, the REST API and the pages."""
+
+    @property
+    def web_settings(self) -> Mapping[str, str]:
+        """Environment variables of that process alone: how it accepts the tokens of the MWAA API."""
+
+    @property
+    def defaults(self) -> Mapping[str, str]:
+        """Environment variables that AirflowConfigurationOptions override."""
+
+    @property
+    def beating(self) -> tuple[str, ...]:
+        """Components whose beats the health page shows, and without which an environment is not healthy."""
+
     def components(self, bin_dir: Path, port: int) -> dict[str, list[str]]:
         """Command of every process of an environment."""
 
-    def settings(self, port: int) -> dict[str, str]:
-        """Environment variables that no option of an environment overrides."""
-
-    def beats(self, health: dict[str, Any]) -> dict[str, str | None]:
-        """From the health page: latest beat (ISO 8601) of `scheduler` and `triggerer`, None while unhealthy."""
+    def settings(self, port: int, secret: str) -> dict[str, str]:
+        """Environment variables that no option of an environment overrides; `secret` signs sessions."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +65,24 @@ class Airflow2:
 
     rest_prefix: str = "/api/v1"
     health_path: str = "/health"
+    slow_path: None = None
+    web_component: str = "webserver"
+    beating: tuple[str, ...] = ("scheduler", "triggerer")
+
+    @property
+    def web_settings(self) -> Mapping[str, str]:
+        """See AirflowMajor."""
+        return {"AIRFLOW__API__AUTH_BACKENDS": "airflow2_auth,airflow.api.auth.backend.session"}
+
+    @property
+    def defaults(self) -> Mapping[str, str]:
+        """See AirflowMajor."""
+        return {
+            **_DEFAULTS,
+            "AIRFLOW__SCHEDULER__DAG_DIR_LIST_INTERVAL": "5",
+            "AIRFLOW__SCHEDULER__PARSING_PROCESSES": "1",
+            "AIRFLOW__WEBSERVER__SESSION_BACKEND": "securecookie",
+        }
 
     def components(self, bin_dir: Path, port: int) -> dict[str, list[str]]:
         """See AirflowMajor.
@@ -83,26 +114,80 @@ class Airflow2:
         scheduler, triggerer = [airflow, "scheduler", "--skip-serve-logs"], [airflow, "triggerer", "--skip-serve-logs"]
         return {"scheduler": scheduler, "triggerer": triggerer, "webserver": web}
 
-    def settings(self, port: int) -> dict[str, str]:
+    def settings(self, port: int, secret: str) -> dict[str, str]:
         """See AirflowMajor."""
         return {
-            "AIRFLOW__API__AUTH_BACKENDS": "local_aws_auth,airflow.api.auth.backend.session",
             "AIRFLOW__WEBSERVER__BASE_URL": f"http://127.0.0.1:{port}",
             "AIRFLOW__WEBSERVER__WEB_SERVER_PORT": str(port),
+            "AIRFLOW__WEBSERVER__SECRET_KEY": secret,
             "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "False",
         }
 
-    def beats(self, health: dict[str, Any]) -> dict[str, str | None]:
+
+@dataclass(frozen=True)
+class Airflow3:
+    """Airflow 3.0 to 3.3: scheduler, DAG processor, triggerer, and an API server that tasks report to as well."""
+
+    rest_prefix: str = "/api/v2"
+    health_path: str = "/api/v2/monitor/health"
+    slow_path: str = "/execution/health"
+    web_component: str = "api-server"
+    beating: tuple[str, ...] = ("scheduler", "triggerer", "dag_processor")
+
+    @property
+    def web_settings(self) -> Mapping[str, str]:
         """See AirflowMajor."""
-        found: dict[str, str | None] = {}
-        for component in ("scheduler", "triggerer"):
-            state = health.get(component, {})
-            healthy = state.get("status") == "healthy"
-            found[component] = state.get(f"latest_{component}_heartbeat") if healthy else None
-        return found
+        return {"AIRFLOW__CORE__AUTH_MANAGER": "airflow3_auth.MwaaAuthManager"}
+
+    @property
+    def defaults(self) -> Mapping[str, str]:
+        """See AirflowMajor.
+
+        `refresh_interval` is what `dag_dir_list_interval` was.
+        """
+        return {
+            **_DEFAULTS,
+            "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
+            "AIRFLOW__DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "1",
+            "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
+        }
+
+    def components(self, bin_dir: Path, port: int) -> dict[str, list[str]]:
+        """See AirflowMajor."""
+        airflow = str(bin_dir / "airflow")
+        web = [airflow, "api-server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+        # Logs are read from the disk: nobody needs the log servers, which would listen on every interface.
+        return {
+            "scheduler": [airflow, "scheduler", "--skip-serve-logs"],
+            "dag-processor": [airflow, "dag-processor"],
+            "triggerer": [airflow, "triggerer", "--skip-serve-logs"],
+            "api-server": web,
+        }
+
+    def settings(self, port: int, secret: str) -> dict[str, str]:
+        """See AirflowMajor."""
+        address = f"http://127.0.0.1:{port}"
+        return {
+            "AIRFLOW__CORE__AUTH_MANAGER": FAB_AUTH_MANAGER,
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{address}/execution/",
+            "AIRFLOW__API__BASE_URL": address,
+            "AIRFLOW__API__SECRET_KEY": secret,
+            "AIRFLOW__API_AUTH__JWT_SECRET": secret,
+            "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "False",
+        }
 
 
-_MAJORS: Mapping[int, AirflowMajor] = {2: Airflow2()}
+def beats_of(major: AirflowMajor, health: Mapping[str, Any]) -> dict[str, str | None]:
+    """From the health page: latest beat (ISO 8601) of every component in `beating`, None while unhealthy."""
+    found: dict[str, str | None] = {}
+    for component in major.beating:
+        state = health.get(component) or {}
+        healthy = state.get("status") == "healthy"
+        found[component] = state.get(f"latest_{component}_heartbeat") if healthy else None
+    return found
+
+
+_MAJORS: Mapping[int, AirflowMajor] = {2: Airflow2(), 3: Airflow3()}
 
 
 class UnsupportedVersion(Exception):

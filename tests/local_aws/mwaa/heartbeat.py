@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.local_aws.mwaa.airflow_versions import AirflowMajor
+from tests.local_aws.mwaa.airflow_versions import AirflowMajor, beats_of
 
 NAMESPACE = "AmazonMWAA"
 #: Component -> metric and value of dimension `Function`.
@@ -19,9 +19,9 @@ class BeatCounter:
         self._last: dict[str, str] = {}
 
     def new_beats(self, health: dict[str, Any] | None) -> list[str]:
-        """Components that are healthy and whose latest beat is another than before."""
-        beats = self._major.beats(health) if health else {}
-        new = [name for name, beat in beats.items() if beat and self._last.get(name) != beat]
+        """Components with a metric that are healthy and whose latest beat is another than before."""
+        beats = beats_of(self._major, health) if health else {}
+        new = [name for name, beat in beats.items() if name in METRICS and beat and self._last.get(name) != beat]
         self._last.update({name: beat for name, beat in beats.items() if beat})
         return new
 

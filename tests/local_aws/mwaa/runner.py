@@ -14,16 +14,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 
-from tests.local_aws.mwaa.airflow_versions import DEFAULTS, AirflowMajor
+from tests.local_aws.mwaa.airflow_versions import AirflowMajor, beats_of
 from tests.local_aws.mwaa.supervisor import descendants
-from tests.local_aws.mwaa.tokens import SECRET_VARIABLE, sign
+from tests.local_aws.mwaa.web.local_aws_tokens import SECRET_VARIABLE, sign
 from tests.postgres import free_port
 
 _SUPERVISOR = Path(__file__).with_name("supervisor.py")
-_WEB_MODULES = Path(__file__).with_name("airflow2")
+_WEB_MODULES = Path(__file__).with_name("web")
 _START_SECONDS = 180
 #: A component that dies this often within a minute will not come up.
 _DEATHS_ALLOWED = 3
@@ -84,7 +85,7 @@ class AirflowRunner:
         """Start every component and return when all are healthy; raises AirflowDidNotStart, also when interrupted."""
         self._launch()
         deadline = time.monotonic() + _START_SECONDS
-        while not self._all_healthy():
+        while not (self._all_healthy() and self._is_warm()):
             self._fail_if_dying()
             if not may_go_on():
                 raise AirflowDidNotStart("interrupted")
@@ -132,8 +133,9 @@ class AirflowRunner:
         settings.log_dir.mkdir(parents=True, exist_ok=True)
         common = self._environment()
         components = []
+        accepting = {**settings.major.web_settings, SECRET_VARIABLE: self._secret, "PYTHONPATH": str(_WEB_MODULES)}
         for name, argv in settings.major.components(settings.bin_dir, self.port).items():
-            web = {SECRET_VARIABLE: self._secret, "PYTHONPATH": str(_WEB_MODULES)} if name == "webserver" else {}
+            web = accepting if name == settings.major.web_component else {}
             log = str(settings.log_dir / f"component-{name}.log")
             components.append({"name": name, "argv": argv, "log": log, "env": {**common, **web}})
         self._process = subprocess.Popen(
@@ -159,14 +161,12 @@ class AirflowRunner:
             "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__FERNET_KEY": settings.fernet_key,
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": settings.database_url,
             "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(settings.log_dir),
-            "AIRFLOW__SCHEDULER__CHILD_PROCESS_LOG_DIRECTORY": str(settings.log_dir / "scheduler"),
-            "AIRFLOW__WEBSERVER__SECRET_KEY": self._secret_key,
-            **settings.major.settings(self.port),
+            **_database_variables(settings.database_url),
+            **settings.major.settings(self.port, self._secret_key),
         }
         base = {"PATH": f"{settings.bin_dir}:{os.environ['PATH']}", "HOME": str(settings.folder), "LANG": "C.UTF-8"}
-        return {**base, **settings.environment, **DEFAULTS, **options, **essential}
+        return {**base, **settings.environment, **settings.major.defaults, **options, **essential}
 
     def _follow(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout is not None
@@ -193,10 +193,34 @@ class AirflowRunner:
 
     def _all_healthy(self) -> bool:
         health = self.health()
-        return health is not None and all(self.settings.major.beats(health).values())
+        return health is not None and all(beats_of(self.settings.major, health).values())
+
+    def _is_warm(self) -> bool:
+        path = self.settings.major.slow_path
+        if path is None:
+            return True
+        try:
+            return self._http.get(self.web_url + path, timeout=_START_SECONDS).ok
+        except requests.RequestException:
+            return False
 
     def _unhealthy_part(self) -> str:
         health = self.health()
         if health is None:
             return "the web server does not answer"
-        return ", ".join(name for name, beat in self.settings.major.beats(health).items() if not beat)
+        silent = [name for name, beat in beats_of(self.settings.major, health).items() if not beat]
+        return ", ".join(silent) or f"{self.settings.major.slow_path} does not answer"
+
+
+def _database_variables(url: str) -> dict[str, str]:
+    """What every process on MWAA is told of the metadata database, in each of the ways that MWAA tells it."""
+    parts = urlsplit(url)
+    return {
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": url,
+        "AIRFLOW__CELERY__RESULT_BACKEND": f"db+{url}",
+        "MWAA__DB__POSTGRES_HOST": parts.hostname or "",
+        "MWAA__DB__POSTGRES_PORT": str(parts.port),
+        "MWAA__DB__POSTGRES_DB": parts.path.lstrip("/"),
+        "MWAA__DB__POSTGRES_SSLMODE": "disable",
+        "MWAA__DB__CREDENTIALS": json.dumps({"username": parts.username, "password": parts.password}),
+    }

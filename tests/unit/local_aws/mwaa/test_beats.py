@@ -7,7 +7,7 @@ from typing import Any
 import boto3
 from moto import mock_aws
 
-from tests.local_aws.mwaa.airflow_versions import Airflow2
+from tests.local_aws.mwaa.airflow_versions import Airflow2, Airflow3, beats_of
 from tests.local_aws.mwaa.heartbeat import BeatCounter, publish
 
 
@@ -31,6 +31,13 @@ def test_a_dead_scheduler_or_web_server_leaves_no_beat() -> None:
     counter = BeatCounter(Airflow2())
     assert counter.new_beats(None) == []
     assert counter.new_beats(health(status="unhealthy")) == ["triggerer"]
+
+
+def test_a_dag_processor_is_watched_but_has_no_metric() -> None:
+    beating = health() | {"dag_processor": {"status": "healthy", "latest_dag_processor_heartbeat": "2026-01-01T00:00"}}
+    assert BeatCounter(Airflow3()).new_beats(beating) == ["scheduler", "triggerer"]
+    assert all(beats_of(Airflow3(), beating).values())
+    assert beats_of(Airflow3(), health())["dag_processor"] is None
 
 
 @mock_aws
