@@ -31,4 +31,6 @@ with DAG(
     is_paused_upon_creation=False,
     tags=["continuity"],
 ):
-    PythonOperator(task_id="go_live", python_callable=go_live, retries=0, priority_weight=FIRST)
+    PythonOperator(  # no default of the environment limits how long it waits for the DAGs
+        task_id="go_live", python_callable=go_live, retries=0, priority_weight=FIRST, execution_timeout=None
+    )

@@ -38,7 +38,14 @@ with DAG(
     is_paused_upon_creation=False,
     tags=["continuity"],
 ):
-    task_state = PythonOperator(task_id="state", python_callable=state, retries=0, priority_weight=FIRST)
+    # However long they take: core.default_task_execution_timeout is meant for the DAGs of others.
+    task_state = PythonOperator(
+        task_id="state", python_callable=state, retries=0, priority_weight=FIRST, execution_timeout=None
+    )
     task_state >> PythonOperator(
-        task_id="history", python_callable=history, retries=3, retry_delay=timedelta(minutes=1)
+        task_id="history",
+        python_callable=history,
+        retries=3,
+        retry_delay=timedelta(minutes=1),
+        execution_timeout=None,
     )

@@ -37,5 +37,10 @@ with DAG(
     is_paused_upon_creation=False,
     tags=["continuity"],
 ):
-    task_snapshot = PythonOperator(task_id="snapshot", python_callable=snapshot, retries=0, priority_weight=FIRST)
-    task_snapshot >> PythonOperator(task_id="verify", python_callable=verify, retries=0, priority_weight=FIRST)
+    # However long they take: core.default_task_execution_timeout is meant for the DAGs of others.
+    task_snapshot = PythonOperator(
+        task_id="snapshot", python_callable=snapshot, retries=0, priority_weight=FIRST, execution_timeout=None
+    )
+    task_snapshot >> PythonOperator(
+        task_id="verify", python_callable=verify, retries=0, priority_weight=FIRST, execution_timeout=None
+    )

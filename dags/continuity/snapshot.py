@@ -144,13 +144,16 @@ def consistent_cut(connection: Any) -> Iterator[Cut]:
         try:
             cut = _begin(cursor, export=True)
         except psycopg2.Error as error:  # a proxy between us and the database may not allow it
+            if connection.closed:
+                raise
             log.warning("the database exports no snapshot (%s); only this transaction sees the cut", error.pgcode)
             connection.rollback()
             cut = _begin(cursor, export=False)
         try:
             yield cut
         finally:
-            connection.rollback()
+            if not connection.closed:  # what ended it is what is to be told
+                connection.rollback()
 
 
 def _begin(cursor: Any, export: bool) -> Cut:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from continuity.errors import AccessRefused, SnapshotDamaged
 from continuity.settings import SNAPSHOT_ID
+
+log = logging.getLogger(__name__)
 
 PART_BYTES = 8 * 1024 * 1024
 READ_BYTES = 256 * 1024
@@ -69,8 +72,13 @@ class Upload:
         )
 
     def abort(self) -> None:
-        if self._upload_id is not None:
+        """End it. Where even that fails, the next snapshot does: what went wrong before is what is to be told."""
+        if self._upload_id is None:
+            return
+        try:
             self._s3.abort_multipart_upload(Bucket=self._bucket, Key=self._key, UploadId=self._upload_id)
+        except (BotoCoreError, ClientError) as error:
+            log.warning("the unfinished upload of %s is left to the next snapshot: %s", self._key, error)
 
     def _send(self, part: bytes) -> None:
         if self._upload_id is None:
