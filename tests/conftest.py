@@ -36,6 +36,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="VERSION,...",
         help="Airflow versions that are rehearsed, or 'all' (default: %(default)s)",
     )
+    parser.addoption(
+        "--seeds",
+        type=int,
+        default=4,
+        metavar="N",
+        help="how many journeys of a snapshot are disturbed at points drawn by lot (default: %(default)s)",
+    )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
