@@ -22,6 +22,7 @@ DAG_COLUMNS = ("dag_id", "target_dag_id", "source_dag_id")
 EXECUTING = ("running", "queued", "scheduled", "restarting")
 HOLDING = (*EXECUTING, "deferred", "awaiting_input", "up_for_retry", "up_for_reschedule")
 FINISHED_RUN = ("success", "failed")
+FINISHED_TASK = (*FINISHED_RUN, "skipped", "upstream_failed", "removed")
 
 #: Tables whose rows belong to one run each, and that others hang on by foreign key.
 PARENTS_OF_RUN = ("dag_run", "task_instance", "task_instance_history")

@@ -68,7 +68,8 @@ def stage_state(cursor: Any, entry: TableEntry, manifest: Manifest, settings: Se
         waiting = sql.SQL("state = ANY ({})").format(sql.Literal(list(WAITING)))
         _set(cursor, entry, {"trigger_timeout": "NULL"}, waiting)
         if entry.has("span_status"):
-            _set(cursor, entry, CONTINUED, sql.SQL("span_status = 'active' AND end_date IS NULL"))
+            unfinished = _unfinished(policy.FINISHED_TASK)
+            _set(cursor, entry, CONTINUED, sql.SQL("span_status = 'active' AND ({})").format(unfinished))
 
 
 def stage_at_go_live(cursor: Any, entry: TableEntry) -> None:
@@ -174,9 +175,9 @@ def _leave_local(cursor: Any, table: str, same_region: bool, patterns: tuple[str
     cursor.execute(sql.SQL("DELETE FROM {} WHERE {} = ANY (%s) {}").format(stage, key, condition), (local,))
 
 
-def _unfinished() -> sql.Composed:
-    """Condition on staged runs."""
-    return sql.SQL("state IS NULL OR state <> ALL ({})").format(sql.Literal(list(policy.FINISHED_RUN)))
+def _unfinished(finished: tuple[str, ...] = policy.FINISHED_RUN) -> sql.Composed:
+    """Condition on staged runs, or other rows with a state."""
+    return sql.SQL("state IS NULL OR state <> ALL ({})").format(sql.Literal(list(finished)))
 
 
 def _unfinished_backfill() -> sql.Composed:

@@ -4,7 +4,6 @@ moto."""
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import tempfile
 import uuid
@@ -19,13 +18,24 @@ import pytest
 from cryptography.fernet import Fernet
 from moto.server import ThreadedMotoServer
 
+from tests.conftest import chosen_versions
 from tests.integration.engine.nasty import World
 from tests.integration.engine.worker import Side
 from tests.postgres import Cluster, migrate
 
 ROOT = Path(__file__).resolve().parents[3]
-AIRFLOW = Path(os.environ.get("AIRFLOW_BIN", ROOT / "build/airflow/2.10.3/bin/airflow"))
 BUCKET = "snapshots"
+
+
+def airflow_bin(version: str) -> Path:
+    """The command line tool of an installed Airflow."""
+    return ROOT / f"build/airflow/{version}/bin/airflow"
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what needs a database once per chosen Airflow version."""
+    if "airflow_version" in metafunc.fixturenames:
+        metafunc.parametrize("airflow_version", chosen_versions(metafunc.config), scope="package")
 
 
 @pytest.fixture(scope="package")
@@ -34,10 +44,17 @@ def cluster() -> Iterator[Cluster]:
     folder = Path(tempfile.mkdtemp(prefix="engine-"))
     try:
         with Cluster(folder) as running:
-            migrate(running, "airflow_template", AIRFLOW, Fernet.generate_key().decode())
             yield running
     finally:
         shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="package")
+def template(cluster: Cluster, airflow_version: str) -> str:
+    """Name of a database with the schema of the Airflow version under test, and nothing in it."""
+    name = f"template_{airflow_version}"
+    migrate(cluster, name, airflow_bin(airflow_version), Fernet.generate_key().decode())
+    return name
 
 
 @pytest.fixture(scope="package")
@@ -76,40 +93,36 @@ class Prepared:
 
 
 @pytest.fixture(scope="package")
-def source_database(cluster: Cluster) -> Prepared:
-    prepared = Prepared("source", Fernet.generate_key().decode())
-    _fill(cluster, prepared, seed=1, prefix="")
-    return prepared
-
-
-@pytest.fixture(scope="package")
-def target_database(cluster: Cluster) -> Prepared:
-    """Rows of its own, whose ids collide with the source's."""
-    prepared = Prepared("target", Fernet.generate_key().decode())
-    _fill(cluster, prepared, seed=2, prefix="own_")
-    return prepared
+def databases(cluster: Cluster, template: str) -> dict[str, Prepared]:
+    """By kind: `source` is filled, `target` has rows of its own whose ids collide with the source's, `empty` none."""
+    prepared = {
+        kind: Prepared(f"{kind}_of_{template}", Fernet.generate_key().decode()) for kind in ("source", "target")
+    }
+    for seed, (kind, prefix) in enumerate((("source", ""), ("target", "own_")), start=1):
+        _fill(cluster, prepared[kind], template, seed=seed, prefix=prefix)
+    return {**prepared, "empty": Prepared(template, Fernet.generate_key().decode())}
 
 
 @pytest.fixture
 def sides(
-    cluster: Cluster, aws: str, kms_key: str, source_database: Prepared, target_database: Prepared
+    cluster: Cluster, kms_key: str, airflow_version: str, databases: dict[str, Prepared]
 ) -> Iterator[Callable[..., Side]]:
     """Make a Side: `sides("source")` is a fresh copy of the filled source, `sides("target")` of the target,
     `sides("empty")` of neither."""
     made = []
 
     def make(kind: str, **settings: Any) -> Side:
-        prepared = {"source": source_database, "target": target_database}.get(kind)
         dbname = f"{kind}_{uuid.uuid4().hex[:12]}"
-        cluster.create(dbname, template=prepared.dbname if prepared else "airflow_template")
+        cluster.create(dbname, template=databases[kind].dbname)
         made.append(dbname)
         return Side(
             dsn=cluster.dsn(dbname),
-            fernet_key=prepared.fernet_key if prepared else Fernet.generate_key().decode(),
+            fernet_key=databases[kind].fernet_key,
             bucket=BUCKET,
             kms_key=kms_key,
             environment=settings.pop("environment", f"env-{uuid.uuid4().hex[:8]}"),
             settings=settings,
+            airflow_version=airflow_version,
         )
 
     yield make
@@ -131,11 +144,11 @@ def lease_table(aws: str) -> Iterator[str]:
     client.delete_table(TableName="lease")
 
 
-def _fill(cluster: Cluster, prepared: Prepared, seed: int, prefix: str) -> None:
-    cluster.create(prepared.dbname, template="airflow_template")
+def _fill(cluster: Cluster, prepared: Prepared, template: str, seed: int, prefix: str) -> None:
+    cluster.create(prepared.dbname, template=template)
     connection = psycopg2.connect(cluster.dsn(prepared.dbname))
     try:
         with connection, connection.cursor() as cursor:
-            World(cursor, Fernet(prepared.fernet_key), seed, prefix=prefix).fill()
+            World(cursor, seed, fernet=Fernet(prepared.fernet_key), prefix=prefix).fill()
     finally:
         connection.close()

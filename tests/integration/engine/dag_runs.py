@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from tests.integration.engine.conftest import AIRFLOW, ROOT
+from tests.integration.engine.conftest import ROOT, airflow_bin
 from tests.integration.engine.worker import Side
 
 REGION = "us-east-1"
@@ -51,7 +51,7 @@ class Environment:
             "AIRFLOW__CORE__FERNET_KEY": self.side.fernet_key,
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self.side.dsn.replace("postgresql://", "postgresql+psycopg2://"),
         }
-        command = [str(AIRFLOW.with_name("python")), "-c", RUN, json.dumps(orders)]
+        command = [str(airflow_bin(self.side.airflow_version).with_name("python")), "-c", RUN, json.dumps(orders)]
         done = subprocess.run(command, env=environment, text=True, capture_output=True, check=False)
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
         self.log = done.stdout + done.stderr

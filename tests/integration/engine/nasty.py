@@ -4,36 +4,16 @@ from __future__ import annotations
 
 import json
 import pickle
-import random
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from cryptography.fernet import Fernet
-from psycopg2 import sql
-from psycopg2.extras import Json, execute_values
+from psycopg2.extras import Json
 
-NASTY = [
-    "",
-    "plain",
-    "\\.",
-    "\\N",
-    "NULL",
-    "line one\nline two",
-    "carriage\r\nreturn\r",
-    "tab\there",
-    'quote " and \'single\' and "",""',
-    "a,b;c|d",
-    "back\\slash\\n not a newline\\",
-    "\n\\.\n",
-    "snowman \u2603 and rocket \U0001f680 and e\u0301",
-    "  leading and trailing  ",
-    "{{ macros.ds_add(ds, 1) }}",
-    "\x01\x02\x1f\x7f\u2028\ufeff",
-    "%s %(x)s %%",
-    "x" * 3000,
-]
-EPOCH = datetime(2026, 3, 1, tzinfo=UTC)
+from tests.integration.engine.nasty3 import add_versions, fill_assets, fill_runs, fill_task_instance
+from tests.integration.engine.rows import EPOCH, NASTY, Rows
+
 FINISHED = ("success", "failed", "skipped", "upstream_failed", "removed")
 UNFINISHED = (
     None,
@@ -48,71 +28,44 @@ UNFINISHED = (
 
 
 @dataclass
-class World:
-    """Fills one database; `keep` counts what was inserted per table."""
+class World(Rows):
+    """Fills one database of any Airflow version."""
 
-    cursor: Any
-    fernet: Fernet
-    seed: int
+    fernet: Fernet | None = None
     dags: int = 6
     runs: int = 12
     prefix: str = ""
-    counts: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.random = random.Random(self.seed)  # noqa: S311  (no secret: the same seed gives the same rows)
+        super().__post_init__()
+        #: What is a dataset in Airflow 2 is an asset in Airflow 3.
+        self.word = "asset" if self.has("asset") else "dataset"
+        self.versions: dict[str, list[str]] = {}
 
     def fill(self) -> None:
         self._access()
         self._settings_of_people()
         self._log_templates()
         self._jobs()
-        self._datasets()
+        self._assets()
+        self.insert("dag_bundle", name="dags-folder", active=True, version=None)
         for number in range(self.dags):
             self._dag(f"{self.prefix}dag_{number}", number)
         self._metadata_dag()
         self._consumption()
         self._log()
+        if self.has("asset"):
+            fill_assets(self)
 
-    # -- one row -----------------------------------------------------------------------------------------------------
-
-    def insert(self, table: str, **values: Any) -> Any:
-        """Insert a row; returns its id where it has one."""
-        return self.insert_many(table, [values])[0]
-
-    def insert_many(self, table: str, rows: list[dict[str, Any]]) -> list[Any]:
-        if not rows:
-            return []
-        names = list(rows[0])
-        columns = sql.SQL(", ").join(sql.Identifier(name) for name in names)
-        returning = sql.SQL("id" if table in self._tables_with_id() else "1")
-        statement = sql.SQL("INSERT INTO {} ({}) VALUES %s RETURNING {}").format(
-            sql.Identifier(table), columns, returning
-        )
-        values = [tuple(row[name] for name in names) for row in rows]
-        found = execute_values(self.cursor, statement, values, fetch=True, page_size=1000)
-        self.counts[table] = self.counts.get(table, 0) + len(rows)
-        return [row[0] for row in found]
-
-    def _tables_with_id(self) -> frozenset[str]:
-        if not hasattr(self, "_with_id"):
-            self.cursor.execute(
-                "SELECT table_name FROM information_schema.columns WHERE column_name = 'id' AND table_schema = 'public'"
-            )
-            self._with_id = frozenset(row[0] for row in self.cursor.fetchall())
-        return self._with_id
-
-    def text(self, longest: int = 4000, empty: bool = True) -> str:
-        fitting = [text for text in NASTY if len(text) <= longest and (text or empty)]
-        return self.random.choice(fitting)
-
-    def maybe(self, value: Any, chance: float = 0.5) -> Any:
-        return value if self.random.random() < chance else None
-
-    def moment(self, base: datetime = EPOCH) -> datetime:
-        return base + timedelta(microseconds=self.random.randrange(10**11))
+    def add_run(self, dag_id: str, date: datetime, run_id: str, **values: Any) -> int:
+        """Insert a run; `date` orders it among its DAG's."""
+        dated = {"execution_date": date, "logical_date": date, "run_after": date}
+        versions = self.versions.get(dag_id)
+        version = {"created_dag_version_id": self.random.choice(versions) if versions else None}
+        return int(self.insert("dag_run", dag_id=dag_id, run_id=run_id, **{**dated, **version, **values}))
 
     def secret(self, value: str) -> str:
+        assert self.fernet
         return self.fernet.encrypt(value.encode()).decode()
 
     # -- what people set up ------------------------------------------------------------------------------------------
@@ -129,6 +82,7 @@ class World:
             "ab_permission_view_role",
             [{"permission_view_id": pair, "role_id": role} for role in roles for pair in pairs if (pair + role) % 3],
         )
+        self.roles = roles
         self.users: list[int] = []
         for number in range(4):
             creator = self.users[0] if self.users else None
@@ -226,12 +180,14 @@ class World:
             ],
         )
 
-    def _datasets(self) -> None:
-        self.datasets = self.insert_many(
-            "dataset",
+    def _assets(self) -> None:
+        self.assets = self.insert_many(
+            self.word,
             [
                 {
+                    "name": f"{self.prefix}asset {n} \u2603",
                     "uri": f"s3://{self.prefix}bucket/{n}/\u2603 \\N",
+                    "group": self.text(1500),
                     "extra": Json({"n": n, "text": NASTY[n % 16]}),
                     "created_at": self.moment(),
                     "updated_at": self.moment(),
@@ -240,8 +196,10 @@ class World:
                 for n in range(5)
             ],
         )
-        self.aliases = self.insert_many("dataset_alias", [{"name": f"{self.prefix}alias {n}"} for n in range(2)])
-        self.insert("dataset_alias_dataset", alias_id=self.aliases[0], dataset_id=self.datasets[0])
+        aliases = [{"name": f"{self.prefix}alias {n}", "group": self.text(1500)} for n in range(2)]
+        self.aliases = self.insert_many(f"{self.word}_alias", aliases)
+        pair = {"alias_id": self.aliases[0], f"{self.word}_id": self.assets[0]}
+        self.insert(f"{self.word}_alias_{self.word}", **pair)
 
     # -- DAGs and their runs -----------------------------------------------------------------------------------------
 
@@ -252,9 +210,11 @@ class World:
             is_paused=number % 3 == 1,
             is_subdag=False,
             is_active=number != 4,
+            is_stale=number == 4,
+            bundle_name="dags-folder",
             last_parsed_time=self.moment(),
             fileloc=f"/usr/local/airflow/dags/{dag_id}.py",
-            owners=self.text(),
+            owners=self.text(2000),
             description=self.maybe(self.text()),
             schedule_interval=json.dumps("@daily"),
             max_active_tasks=16,
@@ -263,39 +223,43 @@ class World:
             has_task_concurrency_limits=False,
             next_dagrun=EPOCH + timedelta(days=self.runs),
         )
-        # As the parser leaves it: which the scheduler asks for before it starts a dataset-triggered run.
+        if self.has("dag_version"):
+            self.versions[dag_id] = add_versions(self, dag_id, 3)
+        # As the parser leaves it: which the scheduler asks for before it starts a run that assets trigger.
         if number == 2:
-            for dataset in self.datasets[:2]:
-                self.insert(
-                    "dag_schedule_dataset_reference",
-                    dataset_id=dataset,
-                    dag_id=dag_id,
-                    created_at=EPOCH,
-                    updated_at=EPOCH,
-                )
-                self.insert("dataset_dag_run_queue", dataset_id=dataset, target_dag_id=dag_id, created_at=self.moment())
+            for asset in self.assets[:2]:
+                found = {f"{self.word}_id": asset}
+                dates = {"created_at": EPOCH, "updated_at": EPOCH}
+                self.insert(f"dag_schedule_{self.word}_reference", dag_id=dag_id, **found, **dates)
+                queue = f"{self.word}_dag_run_queue"
+                self.insert(queue, target_dag_id=dag_id, created_at=self.moment(), **found)
         for nth in range(self.runs):
             self._run(dag_id, number, nth)
+        if self.has("backfill"):
+            fill_runs(self, dag_id, number)
 
     def _run(self, dag_id: str, number: int, nth: int) -> None:
-        run_type = "dataset_triggered" if number == 2 else ("manual" if nth % 5 == 4 else "scheduled")
+        run_type = f"{self.word}_triggered" if number == 2 else ("manual" if nth % 5 == 4 else "scheduled")
         date = EPOCH + timedelta(days=nth, microseconds=nth)
         unfinished = nth == self.runs - 1 or (nth == 3 and number == 0)
         if number == 5 and nth == 6:  # its driver is gone with the Region
             run_type, unfinished = "backfill", True
         run_id = f"{run_type}__{date.isoformat()}" if nth % 4 else f"{run_type}__{nth} nasty \\. \u2603\t"
-        dag_run = self.insert(
-            "dag_run",
-            dag_id=dag_id,
+        backfill = self._backfill(dag_id) if run_type == "backfill" else None
+        dag_run = self.add_run(
+            dag_id,
+            date,
+            run_id,
             queued_at=self.maybe(date),
-            execution_date=date,
             start_date=self.maybe(date),
             end_date=None if unfinished else date + timedelta(hours=1),
             state=self.random.choice(["running", "queued"])
             if unfinished
             else self.random.choice(["success", "failed"]),
-            run_id=run_id,
             creating_job_id=self.maybe(self.random.choice(self.jobs)),
+            scheduled_by_job_id=self.maybe(self.random.choice(self.jobs)),
+            backfill_id=backfill,
+            span_status=self.random.choice(["active", "not_started", "ended"]),
             external_trigger=run_type == "manual",
             run_type=run_type,
             conf=self.maybe(pickle.dumps({"text": self.text(), "large": "y" * (20000 if nth == 2 else 5)})),
@@ -307,6 +271,8 @@ class World:
             updated_at=date,
             clear_number=self.random.randrange(3),
         )
+        if backfill:
+            self.insert("backfill_dag_run", backfill_id=backfill, dag_run_id=dag_run, logical_date=date, sort_ordinal=1)
         if nth % 3 == 0:
             self.insert(
                 "dag_run_note",
@@ -321,6 +287,11 @@ class World:
             state = states[(task + number + nth) % len(states)]
             key = {"dag_id": dag_id, "task_id": f"task_{task}", "run_id": run_id, "map_index": -1 if task else nth % 3}
             self._task_instance(dag_run, key, state, date)
+
+    def _backfill(self, dag_id: str) -> Any:
+        return self.insert(
+            "backfill", dag_id=dag_id, from_date=EPOCH, to_date=EPOCH, max_active_runs=3, completed_at=None
+        )
 
     def _task_instance(self, dag_run: int, key: dict[str, Any], state: str | None, date: datetime) -> None:
         trigger = None
@@ -364,11 +335,15 @@ class World:
             "next_method": "execute_complete" if resumed else None,
             "next_kwargs": Json({"__type": "dict", "__var": {"text": self.text()}}) if resumed else None,
             "task_display_name": self.maybe(self.text(2000)),
+            "span_status": self.random.choice(["active", "not_started"]),
+            "dag_version_id": self.random.choice(self.versions.get(key["dag_id"], [None])),
         }
-        self.insert("task_instance", **key, **common, try_number=self.random.randrange(1, 5))
-        self._around_task_instance(dag_run, key, common, date)
+        ti = self.insert("task_instance", **key, **common, try_number=self.random.randrange(1, 5))
+        self._around_task_instance(dag_run, key, common, date, ti)
 
-    def _around_task_instance(self, dag_run: int, key: dict[str, Any], common: dict[str, Any], date: datetime) -> None:
+    def _around_task_instance(
+        self, dag_run: int, key: dict[str, Any], common: dict[str, Any], date: datetime, ti: Any
+    ) -> None:
         for name in ("return_value", self.text(512, empty=False)):
             self.insert(
                 "xcom",
@@ -386,6 +361,7 @@ class World:
             self.insert(
                 "task_reschedule",
                 **key,
+                ti_id=ti,
                 try_number=1,
                 start_date=date,
                 end_date=date,
@@ -397,13 +373,17 @@ class World:
             self.insert(
                 "task_instance_note",
                 **key,
+                ti_id=ti,
                 user_id=self.maybe(self.random.choice(self.users)),
                 content=self.text(1000),
                 created_at=self.moment(),
                 updated_at=self.moment(),
             )
             earlier = {**common, "trigger_id": self.maybe(self.random.randrange(1, 9)), "state": "failed"}
-            self.insert("task_instance_history", **key, **earlier, try_number=1)
+            history = {"task_instance_id": self.value("uuid")} if self.has("asset") else {}
+            self.insert("task_instance_history", **key, **earlier, **history, try_number=1)
+            if self.has("hitl_detail"):
+                fill_task_instance(self, dag_run, key, ti, history["task_instance_id"])
         if self.random.random() < 0.3:
             self.insert(
                 "sla_miss",
@@ -424,22 +404,18 @@ class World:
             dag_id=dag_id,
             is_paused=False,
             is_active=True,
+            is_stale=False,
+            bundle_name="dags-folder",
             max_active_tasks=1,
             max_consecutive_failed_dag_runs=0,
             has_task_concurrency_limits=False,
         )
+        if self.has("dag_version"):
+            self.versions[dag_id] = add_versions(self, dag_id, 1)
         job = self.insert("job", dag_id=dag_id, state="running", job_type="LocalTaskJob")
         run_id = f"continuity__{self.seed}"
-        dag_run = self.insert(
-            "dag_run",
-            dag_id=dag_id,
-            execution_date=date,
-            state="running",
-            run_id=run_id,
-            run_type="manual",
-            clear_number=0,
-        )
-        self.insert(
+        dag_run = self.add_run(dag_id, date, run_id, state="running", run_type="manual", clear_number=0)
+        ti = self.insert(
             "task_instance",
             dag_id=dag_id,
             task_id="snapshot",
@@ -449,28 +425,22 @@ class World:
             pool="default_pool",
             pool_slots=1,
             job_id=job,
+            dag_version_id=self.versions.get(dag_id, [None])[0],
         )
         key = {"dag_id": dag_id, "task_id": "snapshot", "run_id": run_id, "map_index": -1}
-        self.insert("xcom", dag_run_id=dag_run, key="x", **key, value=b"1", timestamp=date)
+        self.insert("xcom", dag_run_id=dag_run, key="x", **key, value=b"{}", timestamp=date)
+        if self.has("task_reschedule", "ti_id"):
+            self.insert("task_reschedule", ti_id=ti, start_date=date, end_date=date, duration=1, reschedule_date=date)
         self.insert("dag_run_note", dag_run_id=dag_run, content="own", created_at=date, updated_at=date)
 
     def _consumption(self) -> None:
-        self.cursor.execute(
-            "SELECT dag_id, run_id, id FROM dag_run"
-            " WHERE run_type <> 'dataset_triggered' AND dag_id LIKE %s ORDER BY id",
-            (f"{self.prefix}dag%",),
-        )
-        runs = self.cursor.fetchall()
-        self.cursor.execute(
-            "SELECT id FROM dag_run WHERE run_type = 'dataset_triggered' AND dag_id LIKE %s ORDER BY id",
-            (f"{self.prefix}dag%",),
-        )
-        consumers = [row[0] for row in self.cursor.fetchall()]
+        runs = self._runs(by_assets=False)
+        consumers = [dag_run for _, _, dag_run in self._runs(by_assets=True)]
         for number in range(40):
             dag_id, run_id, _ = self.random.choice(runs)
             event = self.insert(
-                "dataset_event",
-                dataset_id=self.random.choice(self.datasets),
+                f"{self.word}_event",
+                **{f"{self.word}_id": self.random.choice(self.assets)},
                 extra=Json({"text": self.text()}),
                 source_task_id="task_0",
                 source_dag_id=dag_id,
@@ -479,9 +449,18 @@ class World:
                 timestamp=EPOCH + timedelta(hours=9 * number),
             )
             if consumers and number % 2:
-                self.insert("dagrun_dataset_event", dag_run_id=self.random.choice(consumers), event_id=event)
+                self.insert(f"dagrun_{self.word}_event", dag_run_id=self.random.choice(consumers), event_id=event)
             if number % 5 == 0:
-                self.insert("dataset_alias_dataset_event", alias_id=self.random.choice(self.aliases), event_id=event)
+                alias = self.random.choice(self.aliases)
+                self.insert(f"{self.word}_alias_{self.word}_event", alias_id=alias, event_id=event)
+
+    def _runs(self, by_assets: bool) -> list[tuple[str, str, int]]:
+        """Runs that assets triggered, or the others."""
+        self.cursor.execute(
+            "SELECT dag_id, run_id, id FROM dag_run WHERE (run_type = %s) = %s AND dag_id LIKE %s ORDER BY id",
+            (f"{self.word}_triggered", by_assets, f"{self.prefix}dag%"),
+        )
+        return list(self.cursor.fetchall())
 
     def _log(self) -> None:
         self.insert_many(
@@ -493,7 +472,10 @@ class World:
                     "task_id": self.maybe("task_0"),
                     "map_index": self.maybe(-1),
                     "event": self.text(60),
-                    "execution_date": self.random.choice([None, EPOCH, "infinity", "-infinity"]),
+                    **dict.fromkeys(
+                        ("execution_date", "logical_date"),
+                        self.random.choice([None, EPOCH, "infinity", "-infinity"]),
+                    ),
                     "run_id": self.maybe(self.text(250)),
                     "owner": self.maybe(self.text(500)),
                     "owner_display_name": None,

@@ -20,8 +20,17 @@ from tests.integration.engine.worker import Side
 
 PARSED_AT = "2100-01-01 00:00:00+00"
 EXECUTING = ("running", "queued", "scheduled", "restarting")
-HOLDING = (*EXECUTING, "deferred", "up_for_retry", "up_for_reschedule")
-FORGOTTEN = ("job_id", "queued_by_job_id", "pid", "external_executor_id", "queued_dttm")
+HOLDING = (*EXECUTING, "deferred", "awaiting_input", "up_for_retry", "up_for_reschedule")
+FORGOTTEN = (
+    "job_id",
+    "queued_by_job_id",
+    "pid",
+    "external_executor_id",
+    "queued_dttm",
+    "last_heartbeat_at",
+    "scheduled_dttm",
+)
+WAITING = ("deferred", "awaiting_input")
 
 
 @contextmanager
@@ -59,20 +68,30 @@ def read(side: Side) -> compare.Database:
 
 @dataclass(frozen=True)
 class Times:
-    """When a target was restored, and by how much going live moved what is timed (None: it is not live)."""
+    """When a target was restored, by how much going live moved what is timed (None: it is not live), and the source's
+    Airflow version."""
 
     restored_at: datetime
-    moved: timedelta | None = None
+    moved: timedelta | None
+    airflow_version: str
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        """States in which the attempt that was cut off is in `try_number`: since 2.10 from being scheduled on."""
+        return ("running",) if self.airflow_version.startswith("2.9.") else ("running", "queued", "scheduled")
 
 
 def times(source: Side, target: Side, live: bool) -> Times:
     """Read off a few rows; that all others agree is for the comparison to say."""
-    ((restored_at,),) = ask(target, "SELECT end_date FROM dag_run WHERE run_type = 'backfill' AND dag_id = 'dag_5'")
+    in_flight = "SELECT dag_id, run_id, task_id, map_index FROM task_instance WHERE next_method IS NOT NULL AND state"
+    executing = set(ask(source, in_flight + " = ANY (%s) AND run_id NOT LIKE 'backfill%%'", list(EXECUTING)))
+    again = ask(target, in_flight.replace(" FROM", ", start_date FROM") + " IS NULL AND starts_with(dag_id, 'dag_')")
+    (restored_at,) = {row[4] for row in again if row[:4] in executing}
     timed = "SELECT dag_id, run_id, start_date FROM dag_run WHERE state = 'running' AND start_date IS NOT NULL"
     before = {row[:2]: row[2] for row in ask(source, timed + " AND run_type <> 'backfill'")}
     moved = {row[2] - before[row[:2]] for row in ask(target, timed) if row[:2] in before}
     assert len(moved) == 1, moved
-    return Times(restored_at.astimezone(UTC), moved.pop() if live else None)
+    return Times(restored_at.astimezone(UTC), moved.pop() if live else None, source.airflow_version)
 
 
 def printed(moment: datetime) -> str:
@@ -83,59 +102,120 @@ def printed(moment: datetime) -> str:
 
 def restored(when: Times) -> Callable[[str, Row], Row]:
     """The declared transformations, written down a second time."""
-    live = when.moved is not None
-
-    def moved(value: str | None) -> str | None:
-        return printed(datetime.fromisoformat(value) + when.moved) if value and when.moved is not None else value
+    changes = {
+        "dag": changed_dag,
+        "dag_run": changed_run,
+        "task_instance": changed_instance,
+        "task_instance_history": changed_attempt,
+        "job": changed_job,
+        "dag_bundle": changed_bundle,
+        "deadline": changed_deadline,
+        "callback": changed_callback,
+    }
 
     def change(table: str, row: Row) -> Row:
         row = dict(row)
-        if table == "dag":
-            row.update(is_active="false", last_parsed_time=None, scheduler_lock=None, pickle_id=None)
-            if live and row["dag_id"] != "dag_4":
-                row.update(is_active="true", last_parsed_time=PARSED_AT)
-            if not live:
-                row["is_paused"] = "true"
-        if table == "job" and row["state"] in ("running", "restarting"):
-            row.update(state="failed", end_date=row["end_date"] or row["latest_heartbeat"])
-        if table == "dag_run" and row["end_date"] is None:
-            if row["run_type"] == "backfill":
-                row.update(state="failed", end_date=printed(when.restored_at))
-            elif row["state"] == "running":
-                row["start_date"] = moved(row["start_date"])
-        if table == "task_instance":
-            change_instance(row)
-        if table == "task_instance_history" and not live and row["trigger_id"]:
-            row["trigger_id"] = "dangling"
+        if table in changes:
+            changes[table](row, when)
         return row
-
-    def change_instance(row: Row) -> None:
-        if (row["run_id"] or "").startswith("backfill__") and row["state"] in HOLDING:
-            row.update(dict.fromkeys(FORGOTTEN), hostname="", state="failed", end_date=printed(when.restored_at))
-            row.update(trigger_id=None, duration=None)
-            if row["start_date"]:
-                lasted = when.restored_at - datetime.fromisoformat(row["start_date"])
-                row["duration"] = repr(lasted.total_seconds()).removesuffix(".0")
-        if row["state"] in EXECUTING:
-            if row["state"] != "restarting":
-                row["try_number"] = str(int(row["try_number"] or 0) - 1)
-            again = printed(when.restored_at) if row["next_method"] else None
-            row.update(dict.fromkeys((*FORGOTTEN, "state", "end_date", "duration")), hostname="", start_date=again)
-        if row["state"] == "deferred":
-            row["trigger_timeout"] = moved(row["trigger_timeout"]) if live else None
-        if not live:
-            row["trigger_id"] = None
 
     return change
 
 
+def moved(value: str | None, when: Times) -> str | None:
+    """What is timed, after going live."""
+    return printed(datetime.fromisoformat(value) + when.moved) if value and when.moved is not None else value
+
+
+def continue_span(row: Row) -> None:
+    if row.get("span_status") == "active":
+        row["span_status"] = "needs_continuance"
+
+
+def changed_dag(row: Row, when: Times) -> None:
+    live = when.moved is not None
+    known = live and row["dag_id"] != "dag_4"
+    fresh: Row = {"is_active": str(known).lower(), "is_stale": str(not known).lower()}
+    fresh |= {"last_parsed_time": PARSED_AT if known else None, "scheduler_lock": None, "pickle_id": None}
+    row.update({column: value for column, value in fresh.items() if column in row})
+    if not live:
+        row["is_paused"] = "true"
+
+
+def changed_run(row: Row, when: Times) -> None:
+    if row["end_date"] is not None:
+        return
+    if row["run_type"] == "backfill" and "backfill_id" not in row:
+        row.update(state="failed", end_date=printed(when.restored_at))
+    elif row["state"] == "running":
+        row["start_date"] = moved(row["start_date"], when)
+    continue_span(row)
+
+
+def changed_instance(row: Row, when: Times) -> None:
+    forgotten: Row = {column: None for column in FORGOTTEN if column in row}
+    driven = "dag_version_id" not in row
+    if driven and (row["run_id"] or "").startswith("backfill__") and row["state"] in HOLDING:
+        row.update(forgotten, hostname="", state="failed", end_date=printed(when.restored_at))
+        row.update(trigger_id=None, duration=None)
+        if row["start_date"]:
+            lasted = when.restored_at - datetime.fromisoformat(row["start_date"])
+            row["duration"] = repr(lasted.total_seconds()).removesuffix(".0")
+    if row["state"] in EXECUTING:
+        if row["state"] in when.counted:
+            row["try_number"] = str(int(row["try_number"] or 0) - 1)
+        again = printed(when.restored_at) if row["next_method"] else None
+        row.update(forgotten, state=None, end_date=None, duration=None, hostname="", start_date=again)
+    if row["state"] in (None, *HOLDING):
+        continue_span(row)
+    if row["state"] in WAITING:
+        row["trigger_timeout"] = moved(row["trigger_timeout"], when) if when.moved is not None else None
+    if when.moved is None:
+        row["trigger_id"] = None
+
+
+def changed_attempt(row: Row, when: Times) -> None:
+    if when.moved is None and row["trigger_id"]:
+        row["trigger_id"] = "dangling"
+
+
+def changed_job(row: Row, _when: Times) -> None:
+    if row["state"] in ("running", "restarting"):
+        row.update(state="failed", end_date=row["end_date"] or row["latest_heartbeat"])
+
+
+def changed_bundle(row: Row, _when: Times) -> None:
+    if "signed_url_template" in row:
+        row["signed_url_template"] = None
+
+
+def changed_deadline(row: Row, when: Times) -> None:
+    if row.get("missed") == "false":
+        row["deadline_time"] = moved(row["deadline_time"], when)
+
+
+def changed_callback(row: Row, _when: Times) -> None:
+    if row["type"] == "executor" and row["state"] in ("queued", "running"):
+        row["state"] = "pending"
+
+
 def pretend_parsed(target: Side, source: compare.Database, but: tuple[str, ...] = ()) -> None:
     """Do what Airflow's parser does to the rows of the restored DAGs that still have a file."""
-    dag_ids = [row["dag_id"] for row in source.rows["dag"] if row["is_active"] == "true" and row["dag_id"] not in but]
+    dag_ids = [
+        row["dag_id"]
+        for row in source.rows["dag"]
+        if "true" in (row.get("is_active"), "true" if row.get("is_stale") == "false" else None)
+        and row["dag_id"] not in but
+    ]
+    versioned = "dag_version" in source.rows
+    active = sql.SQL("is_stale = false" if versioned else "is_active = true")
     with cursor_on(target) as cursor:
         cursor.execute(
-            "UPDATE dag SET is_active = true, last_parsed_time = %s WHERE dag_id = ANY (%s)", (PARSED_AT, dag_ids)
+            sql.SQL("UPDATE dag SET {}, last_parsed_time = %s WHERE dag_id = ANY (%s)").format(active),
+            (PARSED_AT, dag_ids),
         )
+        if versioned:  # the parser finds the version that was restored, and adds nothing
+            return
         cursor.execute(
             "INSERT INTO serialized_dag (dag_id, fileloc, fileloc_hash, data, last_updated, dag_hash)"
             " SELECT unnest(%s), 'x', 1, %s, now(), 'x'",
@@ -147,8 +227,9 @@ def assert_sequences_are_beyond(side: Side) -> None:
     """The next id of every table is one that nobody has."""
     with cursor_on(side) as cursor:
         cursor.execute(
-            "SELECT table_name, pg_get_serial_sequence(table_name, 'id') FROM information_schema.columns"
-            " WHERE column_name = 'id' AND table_schema = 'public' AND data_type = 'integer'"
+            "SELECT table_name, COALESCE(pg_get_serial_sequence(table_name, 'id'), table_name || '_id_seq')"
+            " FROM information_schema.columns WHERE column_name = 'id' AND table_schema = 'public'"
+            " AND data_type IN ('integer', 'bigint')"
         )
         for table, sequence in cursor.fetchall():
             highest_and_next = sql.SQL("SELECT COALESCE(max(id), 0), nextval({}) FROM {}")

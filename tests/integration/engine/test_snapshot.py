@@ -57,7 +57,7 @@ def test_the_state_does_not_grow_with_history(sides: Callable[..., Side]) -> Non
     for runs in (8, 60):
         side = sides("empty")
         with cursor_on(side) as cursor:
-            World(cursor, Fernet(side.fernet_key), seed=3, dags=3, runs=runs).fill()
+            World(cursor, seed=3, fernet=Fernet(side.fernet_key), dags=3, runs=runs).fill()
         entry = side.snapshot(SNAPSHOT).table("dag_run")
         assert entry is not None
         rows.append(entry.objects[0].rows)

@@ -42,6 +42,7 @@ class Side:
     environment: str
     region: str = "us-east-1"
     settings: dict[str, Any] = field(default_factory=dict)
+    airflow_version: str = "2.10.3"
 
     def parsed(self) -> Settings:
         return Settings.parse(
@@ -61,7 +62,7 @@ class Side:
 
     def snapshot(self, snapshot_id: str, tick: Callable[[], None] | None = None) -> Manifest:
         with self._connection(tick) as connection:
-            source = Source(connection, FernetKeys(self.fernet_key), "2.10.3")
+            source = Source(connection, FernetKeys(self.fernet_key), self.airflow_version)
             store = SnapshotStore(self._client("s3", tick), self.bucket, self.environment)
             return take_snapshot(source, store, self._client("kms"), self.parsed(), snapshot_id)
 
