@@ -12,7 +12,7 @@ except ImportError:  # Airflow 2.x
     from airflow import DAG
     from airflow.operators.python import PythonOperator
 
-from continuity.priority import FIRST
+from continuity.priority import FIRST, UNHURRIED
 
 
 def go_live(**context: Any) -> dict[str, Any]:
@@ -31,6 +31,6 @@ with DAG(
     is_paused_upon_creation=False,
     tags=["continuity"],
 ):
-    PythonOperator(  # no default of the environment limits how long it waits for the DAGs
-        task_id="go_live", python_callable=go_live, retries=0, priority_weight=FIRST, execution_timeout=None
+    PythonOperator(
+        task_id="go_live", python_callable=go_live, retries=0, priority_weight=FIRST, execution_timeout=UNHURRIED
     )

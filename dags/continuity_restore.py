@@ -12,7 +12,7 @@ except ImportError:  # Airflow 2.x
     from airflow import DAG
     from airflow.operators.python import PythonOperator
 
-from continuity.priority import FIRST
+from continuity.priority import FIRST, UNHURRIED
 
 
 def state(**context: Any) -> dict[str, Any]:
@@ -38,14 +38,13 @@ with DAG(
     is_paused_upon_creation=False,
     tags=["continuity"],
 ):
-    # However long they take: core.default_task_execution_timeout is meant for the DAGs of others.
     task_state = PythonOperator(
-        task_id="state", python_callable=state, retries=0, priority_weight=FIRST, execution_timeout=None
+        task_id="state", python_callable=state, retries=0, priority_weight=FIRST, execution_timeout=UNHURRIED
     )
     task_state >> PythonOperator(
         task_id="history",
         python_callable=history,
         retries=3,
         retry_delay=timedelta(minutes=1),
-        execution_timeout=None,
+        execution_timeout=UNHURRIED,
     )

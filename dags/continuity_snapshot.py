@@ -12,7 +12,7 @@ except ImportError:  # Airflow 2.x
     from airflow import DAG
     from airflow.operators.python import PythonOperator
 
-from continuity.priority import FIRST
+from continuity.priority import FIRST, UNHURRIED
 
 
 def snapshot(**context: Any) -> dict[str, Any]:
@@ -37,10 +37,9 @@ with DAG(
     is_paused_upon_creation=False,
     tags=["continuity"],
 ):
-    # However long they take: core.default_task_execution_timeout is meant for the DAGs of others.
     task_snapshot = PythonOperator(
-        task_id="snapshot", python_callable=snapshot, retries=0, priority_weight=FIRST, execution_timeout=None
+        task_id="snapshot", python_callable=snapshot, retries=0, priority_weight=FIRST, execution_timeout=UNHURRIED
     )
     task_snapshot >> PythonOperator(
-        task_id="verify", python_callable=verify, retries=0, priority_weight=FIRST, execution_timeout=None
+        task_id="verify", python_callable=verify, retries=0, priority_weight=FIRST, execution_timeout=UNHURRIED
     )
