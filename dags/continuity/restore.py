@@ -61,16 +61,18 @@ def open_snapshot(store: SnapshotStore, kms: Any, settings: Settings, snapshot_i
 def check_objects(snapshot: Snapshot) -> None:
     """Raises SnapshotDamaged naming the object that is missing, altered or truncated, now or when it was read back.
 
-    State objects are read whole. History objects are checked for presence and size here, and for content when they are
-    restored: reading them now would make the time to go live grow with history.
+    State objects are read whole, and sealed ones opened: also those that are not needed before the environment goes
+    live. History objects are checked for presence and size here, and for content when they are restored: reading them
+    now would make the time to go live grow with history.
     """
-    verify.refuse_known_bad(snapshot.store, snapshot.manifest.snapshot_id)
+    store, snapshot_id = snapshot.store, snapshot.manifest.snapshot_id
+    verify.refuse_known_bad(store, snapshot_id)
     for table in snapshot.manifest.tables:
         for entry in table.objects:
             if entry.phase == "state":
-                snapshot.store.open(snapshot.manifest.snapshot_id, entry).drain()
+                verify.read_object(store, snapshot_id, table, entry, snapshot.data_key)
             else:
-                snapshot.store.check_size(snapshot.manifest.snapshot_id, entry)
+                store.check_size(snapshot_id, entry)
 
 
 def restore_state(target: Target, snapshot: Snapshot, settings: Settings, in_flight: InFlight) -> tuple[Ledger, bool]:

@@ -77,7 +77,7 @@ def read_back(store: SnapshotStore, kms: Any, snapshot_id: str, key_id: str | No
     for table in manifest.tables:
         for entry in table.objects:
             try:
-                _read(store, snapshot_id, table, entry, key)
+                read_object(store, snapshot_id, table, entry, key)
             except SnapshotDamaged as damage:
                 faults.append(Fault(damage.name, damage.why))
         if sum(entry.rows for entry in table.objects) != table.rows:
@@ -136,7 +136,7 @@ def unsealed_rows(
     _check_rows(entry, rows)
 
 
-def _read(
+def read_object(
     store: SnapshotStore, snapshot_id: str, table: TableEntry, entry: ObjectEntry, key: secrets.DataKey | None
 ) -> None:
     """Raises SnapshotDamaged: missing, altered, of other rows than its manifest says, or not to be opened."""

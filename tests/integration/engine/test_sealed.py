@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import hashlib
 import json
 import logging
 import traceback
@@ -276,14 +277,61 @@ def test_the_search_would_find_the_data_key_in_the_log_of_botocore(
     assert told.leaks() == ["data key in log"]
 
 
+def moved_from_another_table(side: Side) -> str:
+    damage(side, SNAPSHOT, "variable.sealed", "connection.sealed")
+    return r"variable\.sealed: it was not sealed by this snapshot's key as .*/variable"
+
+
+def moved_from_another_snapshot(side: Side) -> str:
+    side.snapshot(SECOND)
+    body = side.store.read_if_present(SECOND, "trigger.sealed") or b""
+    claim(side, SNAPSHOT, "trigger.sealed", body)
+    return r"trigger\.sealed: it was not sealed by this snapshot's key"
+
+
+def altered(side: Side) -> str:
+    body = side.store.read_if_present(SNAPSHOT, "connection.sealed") or b""
+    claim(side, SNAPSHOT, "connection.sealed", body[:-1] + bytes([body[-1] ^ 1]))
+    return r"connection\.sealed: it was not sealed by this snapshot's key"
+
+
+def key_of_another_snapshot(side: Side) -> str:
+    side.snapshot(SECOND)
+    manifest = side.store.read_json(SNAPSHOT, "manifest.json")
+    manifest["encryption"] = side.store.read_json(SECOND, "manifest.json")["encryption"]
+    side.store.put(SNAPSHOT, "manifest.json", json.dumps(manifest).encode())
+    return r"manifest\.json: its data key was altered, or is of another snapshot"
+
+
+@pytest.mark.parametrize(
+    "harm", [moved_from_another_table, moved_from_another_snapshot, altered, key_of_another_snapshot]
+)
+def test_who_can_write_the_manifest_too_is_refused_by_name(
+    sides: Callable[..., Side], harm: Callable[[Side], str]
+) -> None:
+    """Failure covered: secrets of another snapshot or table are restored, because hashes are all that is compared."""
+    source = sides("source")
+    source.snapshot(SNAPSHOT)
+    message = harm(source)
+    target = sides("target", environment=source.environment)
+    before = everything(target)
+    with pytest.raises(SnapshotDamaged, match=message):
+        target.restore_state(SNAPSHOT)
+    assert everything(target) == before, "triggers too, though they are not needed before going live"
+
+
+def claim(side: Side, snapshot_id: str, name: str, body: bytes) -> None:
+    """Replace an object, and let the manifest claim what it has become."""
+    side.store.put(snapshot_id, name, body)
+    manifest = side.store.read_json(snapshot_id, "manifest.json")
+    entry = next(entry for table in manifest["tables"] for entry in table["objects"] if entry["name"] == name)
+    entry.update(bytes=len(body), sha256=hashlib.sha256(body).hexdigest())
+    side.store.put(snapshot_id, "manifest.json", json.dumps(manifest).encode())
+
+
 def damage(side: Side, snapshot_id: str, name: str, by: str) -> None:
     """Put one sealed object in the place of another, as somebody does who can write the manifest too."""
-    body = side.store.read_if_present(snapshot_id, by)
-    manifest = side.store.read_json(snapshot_id, "manifest.json")
-    entries = {entry["name"]: entry for table in manifest["tables"] for entry in table["objects"]}
-    entries[name].update(bytes=entries[by]["bytes"], sha256=entries[by]["sha256"])
-    side.store.put(snapshot_id, name, body or b"")
-    side.store.put(snapshot_id, "manifest.json", json.dumps(manifest).encode())
+    claim(side, snapshot_id, name, side.store.read_if_present(snapshot_id, by) or b"")
 
 
 class refusing:
