@@ -32,6 +32,9 @@ log = logging.getLogger(__name__)
 LIMITS = {"statement_timeout": "2h", "lock_timeout": "5min", "idle_in_transaction_session_timeout": "10min"}
 #: Inserted when the environment goes live, parents first: triggerers run, and deadlines pass, whatever is paused.
 AT_GO_LIVE = ("trigger", "callback", "deadline")
+#: Carried right before the commit: the scheduler locks every pool whenever it queues something, and gives up where a
+#: row is locked already. Until then beats and fencing go on, however long the state takes. No table points to it.
+LAST = ("slot_pool",)
 
 
 @dataclass(frozen=True)
@@ -167,7 +170,8 @@ def _carry_state(
         unpaused=sum(not paused for paused in manifest.paused.values()),
         offsets=carrier.offsets,
     )
-    for entry in tables_in_order(manifest, carrier.catalog, carrier.plan):
+    in_order = tables_in_order(manifest, carrier.catalog, carrier.plan)
+    for entry in sorted(in_order, key=lambda entry: entry.name in LAST):
         stored = entry.in_phase("state")
         if not stored or entry.name in AT_GO_LIVE:
             continue
@@ -186,7 +190,6 @@ def _carry_state(
     ledger.maps = {
         name: known for name, known in carrier.maps.items() if known and name in still_needed(manifest, carrier)
     }
-    in_order = tables_in_order(manifest, carrier.catalog, carrier.plan)
     ledger.history = [stored.name for entry in in_order if (stored := entry.in_phase("history"))]
     ledger.state_at = datetime.now(UTC).isoformat()
     return ledger
