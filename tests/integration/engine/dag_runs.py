@@ -15,9 +15,10 @@ from tests.integration.engine.worker import Side
 REGION = "us-east-1"
 
 RUN = """
-import json, sys
+import json, os, sys
+sys.path.append(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])  # Airflow 2 does it itself
 from airflow.models import DagBag
-bag = DagBag(include_examples=False)
+bag = DagBag()
 for dag_id, conf in json.loads(sys.argv[1]):
     run = bag.dags[dag_id].test(run_conf=conf)
     print("\\n" + json.dumps({"dag_id": dag_id, "state": str(run.state.value), "returned": {
@@ -43,13 +44,15 @@ class Environment:
 
     def run(self, *orders: tuple[str, dict[str, Any]]) -> list[dict[str, Any]]:
         inherited = {n: v for n, v in os.environ.items() if not n.startswith(("AIRFLOW", "PYTHON"))}
+        url = self.side.dsn.replace("postgresql://", "postgresql+psycopg2://")
         environment = {
             **inherited,
             "AIRFLOW_HOME": str(self.folder),
             "AIRFLOW__CORE__DAGS_FOLDER": str(self.folder / "dags"),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__FERNET_KEY": self.side.fernet_key,
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self.side.dsn.replace("postgresql://", "postgresql+psycopg2://"),
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": url,
+            "AIRFLOW__CELERY__RESULT_BACKEND": f"db+{url}",
         }
         command = [str(airflow_bin(self.side.airflow_version).with_name("python")), "-c", RUN, json.dumps(orders)]
         done = subprocess.run(command, env=environment, text=True, capture_output=True, check=False)

@@ -16,6 +16,7 @@ from psycopg2 import sql
 
 from tests.integration.engine import compare
 from tests.integration.engine.compare import Row
+from tests.integration.engine.rows import Rows
 from tests.integration.engine.worker import Side
 
 PARSED_AT = "2100-01-01 00:00:00+00"
@@ -48,6 +49,21 @@ def ask(side: Side, query: str | sql.Composable, *values: Any) -> list[tuple[Any
     with cursor_on(side) as cursor:
         cursor.execute(query, values)
         return list(cursor.fetchall()) if cursor.description else []
+
+
+def add(side: Side, table: str, *rows: dict[str, Any]) -> list[Any]:
+    """Insert rows, whatever the schema; returns their ids."""
+    with cursor_on(side) as cursor:
+        return Rows(cursor, seed=0).insert_many(table, list(rows))
+
+
+def dated(moment: datetime) -> dict[str, Any]:
+    """The dates of a run, by the names of any version."""
+    return dict.fromkeys(("execution_date", "logical_date", "run_after"), moment)
+
+
+def is_airflow_2(side: Side) -> bool:
+    return side.airflow_version.startswith("2.")
 
 
 def everything(side: Side) -> dict[str, list[str]]:
@@ -216,6 +232,7 @@ def pretend_parsed(target: Side, source: compare.Database, but: tuple[str, ...] 
         )
         if versioned:  # the parser finds the version that was restored, and adds nothing
             return
+        cursor.execute("DELETE FROM serialized_dag WHERE dag_id = ANY (%s)", (dag_ids,))
         cursor.execute(
             "INSERT INTO serialized_dag (dag_id, fileloc, fileloc_hash, data, last_updated, dag_hash)"
             " SELECT unnest(%s), 'x', 1, %s, now(), 'x'",

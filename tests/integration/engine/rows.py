@@ -8,6 +8,7 @@ import pickle
 import random
 import re
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -132,7 +133,7 @@ class Rows:
             return Json({"text": self.text(), "list": [1, None, 2.5], "nested": {"\u2603": self.text()}})
         if kind.startswith("timestamp"):
             return self.moment() if "with time zone" in kind else self.moment().replace(tzinfo=None)
-        makers = {
+        makers: dict[str, Callable[[], Any]] = {
             "uuid": lambda: str(uuid.UUID(int=self.random.getrandbits(128), version=4)),
             "boolean": lambda: self.random.random() < 0.5,
             "integer": lambda: self.random.randrange(1, 2**31),

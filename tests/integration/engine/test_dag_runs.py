@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -11,7 +13,7 @@ import requests
 
 from tests.integration.engine import compare
 from tests.integration.engine.dag_runs import REGION, Environment
-from tests.integration.engine.oracle import ask, assert_equal, pretend_parsed, read, restored, times
+from tests.integration.engine.oracle import add, ask, assert_equal, dated, pretend_parsed, read, restored, times
 from tests.integration.engine.worker import Side
 
 SNAPSHOT = "20260401T000000Z-00000010"
@@ -30,7 +32,7 @@ def test_the_dags_do_under_airflow_what_the_engine_does(
     assert taken["returned"]["verify"] == taken["returned"]["snapshot"]
     assert source.store.read_json(SNAPSHOT, "verification.json")["faults"] == []
     manifest = source.store.read_json(SNAPSHOT, "manifest.json")
-    assert manifest["airflow_version"] == "2.10.3"
+    assert manifest["airflow_version"] == source.airflow_version
     assert not [row for row in manifest["in_flight"] if row[0].startswith("continuity_")]
 
     secondary = Environment(target, tmp_path / "target")
@@ -101,18 +103,17 @@ def test_what_runs_every_minute_forgets_its_own_old_runs_only(
     side = sides("source")
     others = "SELECT count(*) FROM dag_run WHERE dag_id <> %s"
     before = ask(side, others, dag_id)
-    ask(
-        side,
-        """WITH runs AS (INSERT INTO dag_run (dag_id, execution_date, run_id, run_type, state, end_date)
-        SELECT %s, now() - n * interval '1 minute', 'scheduled__' || n, 'scheduled',
-        CASE n WHEN 200 THEN 'running' ELSE 'success' END,
-        CASE n WHEN 200 THEN NULL ELSE now() - n * interval '1 minute' END
-        FROM generate_series(1, 200) n RETURNING run_id)
-        INSERT INTO task_instance (dag_id, task_id, run_id, pool, pool_slots)
-        SELECT %s, 'once', run_id, 'p', 1 FROM runs""",
-        dag_id,
-        dag_id,
-    )
+    ((now,),) = ask(side, "SELECT now()")
+    runs: list[dict[str, Any]] = [
+        {"dag_id": dag_id, "run_id": f"scheduled__{n}", "run_type": "scheduled"}
+        | dated(now - timedelta(minutes=n))
+        | ({"state": "running", "end_date": None} if n == 200 else {"state": "success"})
+        | ({} if n == 200 else {"end_date": now - timedelta(minutes=n)})
+        for n in range(1, 201)
+    ]
+    add(side, "dag_run", *runs)
+    once = {"dag_id": dag_id, "task_id": "once", "pool": "p", "pool_slots": 1, "state": "success", "map_index": -1}
+    add(side, "task_instance", *({**once, "run_id": run["run_id"]} for run in runs))
     Environment(side, tmp_path).run((dag_id, {}))
     left = ask(
         side,

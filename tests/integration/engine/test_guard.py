@@ -15,7 +15,7 @@ import psycopg2
 from continuity import guard
 from continuity.guard import Lease
 from tests.integration.engine.dag_runs import REGION, Environment
-from tests.integration.engine.oracle import ask, everything
+from tests.integration.engine.oracle import add, ask, everything
 from tests.integration.engine.worker import Side
 
 OTHER = "us-west-2"
@@ -40,12 +40,8 @@ def unpaused(side: Side) -> list[str]:
 
 def add_dag(side: Side, dag_id: str) -> None:
     """A DAG that is not paused, as the parser adds it."""
-    ask(
-        side,
-        """INSERT INTO dag (dag_id, is_paused, max_active_tasks, max_consecutive_failed_dag_runs,
-        has_task_concurrency_limits) VALUES (%s, false, 16, 0, false)""",
-        dag_id,
-    )
+    limits = {"max_active_tasks": 16, "max_consecutive_failed_dag_runs": 0, "has_task_concurrency_limits": False}
+    add(side, "dag", {"dag_id": dag_id, "is_paused": False, "is_stale": False, "bundle_name": "dags-folder", **limits})
 
 
 def fence(side: Side, held: Lease) -> list[str]:
