@@ -10,7 +10,7 @@ import sys
 import threading
 from pathlib import Path
 
-AIRFLOW_HOME = Path(__file__).resolve().parents[2] / "build" / "airflow"
+from tests.local_aws.airflow_command import AIRFLOW_HOME
 
 
 def _arguments(argv: list[str]) -> argparse.Namespace:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import secrets
 import signal
 import subprocess
@@ -29,12 +28,10 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
+from tests.local_aws.airflow_command import AirflowCommandFailed, run_airflow
 from tests.local_aws.client_env import ADMIN_ACCESS_KEY, ADMIN_SECRET_KEY
-from tests.local_aws.mwaa.airflow_versions import bin_dir_of
-from tests.postgres import FAB_AUTH_MANAGER
 
 ROOT = Path(__file__).resolve().parents[2]
-AIRFLOW_HOME = ROOT / "build" / "airflow"
 REGION, NAME, BUCKET, DAG_FOLDER = "us-east-1", "local", "local-dags", "dags"
 USER = "admin"
 _START_SECONDS = 60.0
@@ -137,28 +134,18 @@ class LocalMwaa:
 
     def make_user(self, password: str) -> None:
         """Create a person's login by Airflow's own command, which asks for the password twice; raises CannotRun."""
-        command = [str(bin_dir_of(AIRFLOW_HOME, self.version) / "airflow"), "users", "create", "--role", "Admin"]
-        command += ["--username", USER, "--firstname", "Local", "--lastname", "Admin", "--email", f"{USER}@localhost"]
+        person = ("--username", USER, "--firstname", "Local", "--lastname", "Admin", "--email", f"{USER}@localhost")
         inside = self.inside()
-        with tempfile.TemporaryDirectory(prefix="mwaa-local-user-") as home:
-            settings = {
-                "PATH": os.environ["PATH"],
-                "AIRFLOW_HOME": home,
-                "AIRFLOW__CORE__FERNET_KEY": inside["fernet_key"],
-                "AIRFLOW__CORE__AUTH_MANAGER": FAB_AUTH_MANAGER,
-                "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": inside["database_url"],
-            }
-            done = subprocess.run(
-                command,
-                env=settings,
-                input=f"{password}\n{password}\n",
-                text=True,
-                capture_output=True,
-                start_new_session=True,  # without a terminal the password is read from the input
-                check=False,
+        try:
+            run_airflow(
+                self.version,
+                inside["database_url"],
+                inside["fernet_key"],
+                *("users", "create", "--role", "Admin", *person),
+                answers=[password, password],
             )
-        if done.returncode:
-            raise CannotRun(f"no login could be made: {done.stderr.strip()[-2000:]}")
+        except AirflowCommandFailed as error:
+            raise CannotRun(f"no login could be made: {error}") from error
 
     def inside(self) -> dict[str, Any]:
         """What the stand-in shows of the environment."""

@@ -1,4 +1,4 @@
-"""Airflow's REST API of an environment, through MWAA's InvokeRestApi."""
+"""Airflow's REST API of an environment, through MWAA's InvokeRestApi: /api/v1 of Airflow 2, /api/v2 of Airflow 3."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Any
 
 @dataclass(frozen=True)
 class AirflowApi:
-    """`client`: boto3 client of MWAA in the environment's Region."""
+    """`client`: boto3 client of MWAA in the environment's Region; `major`: of its Airflow."""
 
     client: Any
     environment: str
+    major: int
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None, **query: Any) -> Any:
         """One request; the answer's JSON. Errors of Airflow are raised as botocore's ClientError."""
@@ -28,4 +29,5 @@ class AirflowApi:
 
     def trigger(self, dag_id: str, run_id: str, **more: Any) -> None:
         """Start a run by hand."""
-        self.call("POST", f"/dags/{dag_id}/dagRuns", {"dag_run_id": run_id, **more})
+        date = {"logical_date": None} if self.major >= 3 else {}  # 3.x wants the field
+        self.call("POST", f"/dags/{dag_id}/dagRuns", {"dag_run_id": run_id, **date, **more})

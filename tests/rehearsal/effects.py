@@ -11,6 +11,8 @@ from typing import Any
 
 #: dag_id, run_id, task_id, map_index
 InstanceKey = tuple[str, str, str, int]
+#: Within how many seconds before going live Airflow 3 has looked at a DAG's file last, at a loaded machine's pace.
+PARSING_SECONDS = 90
 IN_FLIGHT = frozenset({"running", "queued", "scheduled", "restarting"})
 
 
@@ -28,17 +30,19 @@ class Effect:
 
 @dataclass(frozen=True)
 class Schedule:
-    """How a scheduled DAG of the workload makes runs: seconds between two, and whether it makes up for missed ones."""
+    """How a scheduled DAG of the workload makes runs: seconds between two, whether it makes up for missed ones, and
+    whether by the clock (cron), rather than so long after the run before."""
 
     seconds: float
     catchup: bool = False
+    clock: bool = False
 
 
 SCHEDULES: Mapping[str, Schedule] = {
-    "every_minute": Schedule(60),
+    "every_minute": Schedule(60, clock=True),
     "every_two_minutes": Schedule(120),
-    "every_three_minutes": Schedule(180),
-    "hourly": Schedule(3600),
+    "every_three_minutes": Schedule(180, clock=True),
+    "hourly": Schedule(3600, clock=True),
     "caught_up": Schedule(86400, catchup=True),
     "catching_up": Schedule(86400, catchup=True),
     "after_itself": Schedule(120),
@@ -72,9 +76,13 @@ class Cut:
     instances: Mapping[InstanceKey, str]
     #: Waiting at the cut for a trigger, a retry or the next poke: these go on, which is no replay.
     waiting: frozenset[InstanceKey]
+    #: Major version of Airflow.
+    major: int = 2
 
     @classmethod
-    def of(cls, at: float, runs: Iterable[Mapping[str, Any]], instances: Iterable[Mapping[str, Any]]) -> Cut:
+    def of(
+        cls, at: float, runs: Iterable[Mapping[str, Any]], instances: Iterable[Mapping[str, Any]], major: int = 2
+    ) -> Cut:
         """From the rows of a dump."""
         states = {
             (row["dag_id"], row["run_id"], row["task_id"], int(row["map_index"])): row["state"] or ""
@@ -83,7 +91,7 @@ class Cut:
         waiting = frozenset(
             key for key, state in states.items() if state in ("deferred", "up_for_retry", "up_for_reschedule")
         )
-        return cls(at, {(row["dag_id"], row["run_id"]): row["state"] for row in runs}, states, waiting)
+        return cls(at, {(row["dag_id"], row["run_id"]): row["state"] for row in runs}, states, waiting, major)
 
     def in_flight(self) -> set[InstanceKey]:
         """Task instances that were executing."""
@@ -95,15 +103,24 @@ class Cut:
         return {key for key, state in self.instances.items() if state in ended}
 
 
-def due_again(run_id: str, schedule: Schedule, live_at: float) -> bool:
+def due_again(run_id: str, schedule: Schedule, live_at: float, major: int = 2) -> bool:
     """Whether a schedule makes a run, which was made after the cut, once more: all if it catches up, else the latest.
 
-    A run of the interval that begins at its logical date is due when that ends; without catch-up it is made only as
-    long as the next one is not due.
+    In Airflow 2 a run is named after the beginning of its interval, and due when that ends; without catch-up it is made
+    only as long as the next one is not due. In Airflow 3 it is named after the moment it is due; without catch-up a
+    schedule by the clock makes the latest, and one that counts from the run before begins again when it goes live.
     """
     if schedule.catchup:
         return True
-    return logical_date(run_id) + 2 * schedule.seconds > live_at
+    next_one_due = logical_date(run_id) + (2 if major < 3 else 1) * schedule.seconds
+    return next_one_due > live_at and (major < 3 or schedule.clock)
+
+
+def undecided(run_id: str, schedule: Schedule, live_at: float, major: int) -> bool:
+    """Whether nobody can tell if a run is made again: Airflow 3 finds the latest moment when it parses a file, which it
+    does every half minute, so that shortly before going live it may still have found this one."""
+    next_one_due = logical_date(run_id) + schedule.seconds
+    return major >= 3 and schedule.clock and not schedule.catchup and -PARSING_SECONDS < next_one_due - live_at <= 0
 
 
 def logical_date(run_id: str) -> float:
@@ -127,7 +144,7 @@ def computed_replay(
         key
         for key in again - cut.finished()
         if key[0] not in fail_dags
-        and (key[:2] in cut.runs or _scheduled_again(key, live_at) or _queued_at_the_cut(key, cut))
+        and (key[:2] in cut.runs or _scheduled_again(key, live_at, cut.major) or _queued_at_the_cut(key, cut))
     }
 
 
@@ -137,13 +154,28 @@ def started_in_flight(cut: Cut, effects: Iterable[Effect], primary: str) -> set[
     return cut.in_flight() & begun
 
 
-def _scheduled_again(key: InstanceKey, live_at: float) -> bool:
+def _scheduled_again(key: InstanceKey, live_at: float, major: int) -> bool:
     schedule = SCHEDULES.get(key[0])
-    return schedule is not None and key[1].startswith("scheduled__") and due_again(key[1], schedule, live_at)
+    return schedule is not None and key[1].startswith("scheduled__") and due_again(key[1], schedule, live_at, major)
+
+
+def undecided_replay(cut: Cut, effects: Iterable[Effect], live_at: float) -> set[InstanceKey]:
+    """The task instances of runs made after the cut, of which nobody can tell whether they are made again."""
+    return {
+        effect.key
+        for effect in effects
+        if effect.key[:2] not in cut.runs
+        and effect.key[1].startswith("scheduled__")
+        and effect.key[0] in SCHEDULES
+        and undecided(effect.key[1], SCHEDULES[effect.key[0]], live_at, cut.major)
+    }
 
 
 def _queued_at_the_cut(key: InstanceKey, cut: Cut) -> bool:
-    """Whether a dataset-triggered run, named after its last event, was still to be made: the event was queued."""
+    """Whether a dataset-triggered run, named after its last event, was still to be made: the event was queued.
+
+    In Airflow 3 such a run gets another name each time it is made.
+    """
     return key[1].startswith("dataset_triggered__") and logical_date(key[1]) <= cut.at
 
 

@@ -12,9 +12,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tests.local_aws.airflow_command import run_airflow
 from tests.local_aws.fixtures import RunningStandIn, start_stand_in
 from tests.local_aws.inventory import Inventory, inventory, left
 from tests.rehearsal import database, scenario
@@ -87,6 +89,11 @@ class Rehearsal:
         return self.folder / "effects"
 
     @property
+    def major(self) -> int:
+        """Of the Airflow that is rehearsed."""
+        return int(self.airflow.split(".", maxsplit=1)[0])
+
+    @property
     def local(self) -> RunningStandIn:
         """The stand-in, which runs."""
         if self.stand_in is None:
@@ -126,7 +133,8 @@ class Rehearsal:
             if self.users_dags:
                 self.evidence.users_dags = scenario.upload_folder(s3, bucket, DAG_PREFIX, self.users_dags, taken=names)
             scenario.plant(api, self.planted)
-            self._wait(lambda: scenario.parsed(url, self._awaited_dags()), 120, "DAGs parsed")
+            scenario.let_look(api, self._command(PRIMARY), self.planted)
+            self._wait(lambda: scenario.parsed(url, self._awaited_dags(), self.major), 120, "DAGs parsed")
         with self.progress.step("unpause and start the DAGs"):
             for dag_id in self._dag_ids(url):
                 if dag_id not in scenario.STAYS_PAUSED:
@@ -342,7 +350,7 @@ class Rehearsal:
             raise RehearsalFailed("there is no dump of the cut")
         dump = Dump(self.evidence.source_dump)
         at = datetime.fromisoformat(self.evidence.manifest["cut_at"]).timestamp()
-        return Cut.of(at, scenario.users_rows(dump, "dag_run"), scenario.users_rows(dump, "task_instance"))
+        return Cut.of(at, scenario.users_rows(dump, "dag_run"), scenario.users_rows(dump, "task_instance"), self.major)
 
     def _history_behind(self, url: str) -> str:
         done = set(read_ledger(url).get("done", []))
@@ -367,7 +375,11 @@ class Rehearsal:
         return str(self._environment(region)["database_url"])
 
     def _api(self, region: str) -> AirflowApi:
-        return AirflowApi(self.local.client("mwaa", region), NAME)
+        return AirflowApi(self.local.client("mwaa", region), NAME, self.major)
+
+    def _command(self, region: str) -> Callable[..., None]:
+        environment = self._environment(region)
+        return partial(run_airflow, self.airflow, environment["database_url"], environment["fernet_key"])
 
     def _wait(self, reached: Callable[[], str], seconds: float, what: str) -> None:
         def checked() -> str:

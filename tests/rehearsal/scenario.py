@@ -109,7 +109,7 @@ class Planted:
 
 
 def plant(api: AirflowApi, planted: Planted) -> None:
-    """Create variables, connections, a pool, a role and a user as an administrator would.
+    """Create variables, connections and a pool as an administrator would.
 
     Secrets have names that Airflow takes for those of secrets: of any other, its own audit log (table `log`) keeps what
     was set in clear text.
@@ -122,10 +122,21 @@ def plant(api: AirflowApi, planted: Planted) -> None:
     api.call("POST", "/connections", {**connection, "password": values["password"], "extra": planted.extra})
     api.call("POST", "/connections", {"connection_id": "bare", "conn_type": "http", "description": "no port"})
     api.call("POST", "/pools", {"name": "narrow", "slots": 1, "description": "one at a time"})
+
+
+def let_look(api: AirflowApi, command: Callable[..., None], planted: Planted) -> None:
+    """Create a role and a user of it; `command` runs Airflow's command line, for the API of 3.x knows neither."""
+    role, user, email, secret = "onlookers", "onlooker", "onlooker@example.com", planted.values["login"]
+    if api.major >= 3:
+        command("roles", "create", role)
+        command("roles", "add-perms", role, "--resource", "DAGs", "--action", "can_read")
+        person = ("--username", user, "--email", email, "--firstname", "On", "--lastname", "Looker")
+        command("users", "create", *person, "--role", role, answers=[secret, secret])
+        return
     action = {"action": {"name": "can_read"}, "resource": {"name": "DAGs"}}
-    api.call("POST", "/roles", {"name": "onlookers", "actions": [action]})
-    user = {"username": "onlooker", "email": "onlooker@example.com", "first_name": "On", "last_name": "Looker"}
-    api.call("POST", "/users", {**user, "password": values["login"], "roles": [{"name": "onlookers"}]})
+    api.call("POST", "/roles", {"name": role, "actions": [action]})
+    person = {"username": user, "email": email, "first_name": "On", "last_name": "Looker"}
+    api.call("POST", "/users", {**person, "password": secret, "roles": [{"name": role}]})
 
 
 def upload_folder(s3: Any, bucket: str, prefix: str, folder: Path, taken: Iterable[str] = ()) -> list[str]:
@@ -155,9 +166,13 @@ def wait_until(
         time.sleep(1)
 
 
-def parsed(database_url: str, dag_ids: Iterable[str]) -> str:
+def parsed(database_url: str, dag_ids: Iterable[str], major: int) -> str:
     """Which of the DAGs are not parsed yet."""
-    rows = database.query(database_url, "SELECT dag_id FROM serialized_dag JOIN dag USING (dag_id) WHERE is_active")
+    active = "NOT is_stale" if major >= 3 else "is_active"
+    rows = database.query(
+        database_url,
+        f"SELECT dag_id FROM serialized_dag JOIN dag USING (dag_id) WHERE {active}",  # noqa: S608
+    )
     missing = sorted(set(dag_ids) - {row[0] for row in rows})
     return ", ".join(missing)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.local_aws import grants
 from tests.rehearsal import checks, database, leaks, scenario
-from tests.rehearsal.comparator import Dump, Sides, compare
+from tests.rehearsal.comparator import COUNTED, COUNTED_BEFORE_2_10, Dump, Sides, compare
 from tests.rehearsal.effects import Cut, Effect, InstanceKey, actual_replay, read_effects
 from tests.rehearsal.rehearsal import PRIMARY, SECONDARY, Evidence, Rehearsal, RehearsalFailed
 from tests.rehearsal.report import Check, Moments, Report
@@ -36,6 +36,7 @@ def compared(rehearsal: Rehearsal) -> list[dict[str, Any]]:
         evidence.target_key,
         evidence.target_since,
         in_flight=dict.fromkeys(scenario.FAIL_IN_FLIGHT, "fail"),
+        counted=COUNTED_BEFORE_2_10 if rehearsal.airflow.startswith("2.9.") else COUNTED,
         local_variables=("local_*",),
         inserted_triggers=database.AUDITED_TRIGGERS,
         linked_triggers=database.AUDITED_LINKS,

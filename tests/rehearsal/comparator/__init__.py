@@ -5,13 +5,14 @@
     end     = Dump(path of a dump of the target after the history was restored)
     results = compare(Sides(source, state, end, source_key, target_key, since))
 
-Everything it knows about Airflow's tables is declared in `tables.py`; everything that may differ is declared, with an
-oracle each, in `allowed.py`. A table nobody declared is compared by its primary key, value by value.
+Everything it knows about Airflow's tables is declared in `tables.py` and `schemas.py`; everything that may differ is
+declared, with an oracle each, in `allowed.py`. A table nobody declared is compared by its primary key, value by value.
 """
 
 from __future__ import annotations
 
+from tests.rehearsal.comparator.allowed import COUNTED, COUNTED_BEFORE_2_10
 from tests.rehearsal.comparator.compare import Sides, TableResult, compare
 from tests.rehearsal.comparator.dump import BadDump, Dump
 
-__all__ = ["BadDump", "Dump", "Sides", "TableResult", "compare"]
+__all__ = ["COUNTED", "COUNTED_BEFORE_2_10", "BadDump", "Dump", "Sides", "TableResult", "compare"]

@@ -7,7 +7,7 @@ the cut must not be restored as running.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -15,6 +15,10 @@ from tests.rehearsal.comparator.tables import IN_FLIGHT
 
 Side = Literal["state", "end"]
 Canonical = Mapping[str, Any]
+
+#: Since 2.10 an attempt is counted when it is scheduled, before that when it starts.
+COUNTED = frozenset({"running", "queued", "scheduled"})
+COUNTED_BEFORE_2_10 = frozenset({"running"})
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,8 @@ class Context:
     side: Side
     #: In-flight policy: "rerun" or "fail" per DAG; the entry "" is the default.
     in_flight: Mapping[str, str] = field(default_factory=dict)
+    #: States in which the attempt that a cut breaks off is already counted in `try_number`.
+    counted: Collection[str] = COUNTED
 
     def policy(self, dag_id: str) -> str:
         """The in-flight policy of a DAG."""
@@ -78,7 +84,10 @@ RULES: tuple[Allowed, ...] = (
     ),
     Allowed(
         "task_instance",
-        ("job_id", "pid", "hostname", "unixname", "external_executor_id", "queued_by_job_id", "queued_dttm"),
+        (
+            *("job_id", "pid", "hostname", "unixname", "external_executor_id", "queued_by_job_id", "queued_dttm"),
+            *("last_heartbeat_at", "scheduled_dttm"),
+        ),
         "what was in flight no longer belongs to a process of the lost Region",
         _in_flight,
         _cleared,
@@ -108,8 +117,8 @@ RULES: tuple[Allowed, ...] = (
     Allowed(
         "task_instance",
         ("try_number",),
-        "the attempt that was cut off does not count: since Airflow 2.10 scheduling it again counts it again",
-        lambda source, context: _in_flight(source, context) and source["state"] != "restarting",
+        "the attempt that was cut off does not count: starting it again counts it again",
+        lambda source, context: _in_flight(source, context) and source["state"] in context.counted,
         _not_counted,
         always=True,
     ),
@@ -178,8 +187,8 @@ RULES: tuple[Allowed, ...] = (
     ),
 )
 
-#: Tables of which only these columns are carried.
-ONLY_COLUMNS: Mapping[str, tuple[str, ...]] = {"dag": ("dag_id", "is_paused")}
+#: Tables of which only these columns are carried. A bundle is what the target itself reads DAGs from.
+ONLY_COLUMNS: Mapping[str, tuple[str, ...]] = {"dag": ("dag_id", "is_paused"), "dag_bundle": ("name",)}
 
 
 def judge(table: str, column: str, source: Canonical, value: Any, context: Context) -> bool:

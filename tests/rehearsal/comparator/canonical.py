@@ -17,7 +17,8 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from tests.rehearsal.comparator.allowed import ONLY_COLUMNS, RULES
 from tests.rehearsal.comparator.dump import Dump, Row
-from tests.rehearsal.comparator.tables import OWN_PREFIX, TABLES, Table
+from tests.rehearsal.comparator.schemas import schema_of
+from tests.rehearsal.comparator.tables import OWN_PREFIX, Schema, Table
 
 Key = tuple[Any, ...]
 
@@ -52,6 +53,11 @@ class Side:
         return MultiFernet([Fernet(key.strip()) for key in self.fernet_key.split(",")])
 
     @cached_property
+    def schema(self) -> Schema:
+        """What is known about the tables of this dump."""
+        return schema_of(self.dump)
+
+    @cached_property
     def _identities(self) -> dict[str, dict[str, Key]]:
         return {}
 
@@ -61,7 +67,7 @@ class Side:
 
     def table(self, name: str) -> Table:
         """What is known about a table; of an undeclared one, its primary key."""
-        return TABLES.get(name) or Table(key=self.dump.primary_keys.get(name, self.dump.columns(name)))
+        return self.schema.tables.get(name) or Table(key=self.dump.primary_keys.get(name, self.dump.columns(name)))
 
     def references(self, name: str) -> dict[str, str]:
         """Column -> table it refers to by surrogate id: the schema's foreign keys and the declared ones."""
@@ -78,6 +84,8 @@ class Side:
         named = {"variable": "key", "connection": "conn_id"}.get(name)
         for row in self.dump.rows(self.elsewhere.get(name, name)):
             if known.dag and (row[known.dag] or "").startswith(OWN_PREFIX):
+                continue
+            if known.instance and _of_own_dag(name, (self._refer("task_instance", row[known.instance]),)):
                 continue
             if named and _left_out(row[named] or "", self.local_names.get(name, ())):
                 continue
@@ -141,6 +149,8 @@ class Side:
             return ("trigger", int(value) - self.shifts.get(table, 0))
         if known.key and value in self._identity(table):
             return self._identity(table)[value]
+        if not value.isdecimal():  # a UUID, which no restore changes
+            return (f"no {table}", value)
         number = int(value) - self.shifts.get(table, 0)
         return (table, number) if not known.key and self._exists(table, value) else (f"no {table}", number)
 

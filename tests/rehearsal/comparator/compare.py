@@ -6,15 +6,16 @@ scheduler changes them. All others, and whatever no scheduler touches again, are
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from tests.rehearsal.comparator.allowed import Context, judge
+from tests.rehearsal.comparator.allowed import COUNTED, Context, judge
 from tests.rehearsal.comparator.canonical import Key, Side, shift_of
 from tests.rehearsal.comparator.dump import Dump
-from tests.rehearsal.comparator.tables import FINISHED_RUN, NOT_CARRIED, TABLES
+from tests.rehearsal.comparator.schemas import schema_of
+from tests.rehearsal.comparator.tables import FINISHED_RUN
 
 SHOWN_DIFFERENCES = 5
 SHOWN_CHARACTERS = 160
@@ -31,6 +32,8 @@ class Sides:
     target_key: str
     since: datetime
     in_flight: Mapping[str, str] = field(default_factory=dict)
+    #: States in which the attempt that a cut breaks off is already counted in `try_number`.
+    counted: Collection[str] = COUNTED
     local_variables: Iterable[str] = ()
     local_connections: Iterable[str] = ()
     #: Tables of `end` that hold every trigger ever inserted, and every link of a task instance to a trigger.
@@ -63,6 +66,7 @@ def compare(sides: Sides) -> list[TableResult]:
 class _Comparison:
     def __init__(self, sides: Sides) -> None:
         self._sides = sides
+        self._schema = schema_of(sides.source)
         local = {"variable": tuple(sides.local_variables), "connection": tuple(sides.local_connections)}
         triggers = {"trigger": sides.inserted_triggers}
         self._source = Side(sides.source, sides.source_key, local_names=local)
@@ -70,12 +74,12 @@ class _Comparison:
         self._state = Side(sides.state, sides.target_key, local_names=local, later=self._end)
         shifts = {
             name: shift_of(name, self._source, (self._state, self._end))
-            for name, table in TABLES.items()
+            for name, table in self._schema.tables.items()
             if table.shifted
         }
         self._end.shifts = self._state.shifts = shifts
         self._runs = {
-            ((row["dag_id"], row["run_id"])): (row["state"], row["execution_date"])
+            ((row["dag_id"], row["run_id"])): (row["state"], row[self._schema.run_order])
             for row in self._source.raw("dag_run")
         }
         self._latest = self._latest_runs()
@@ -84,10 +88,11 @@ class _Comparison:
             for row in self._source.raw("task_instance")
             if row["state"] == "deferred" and row["trigger_id"]
         }
-        self._events = {key for key, _ in self._source.rows("dataset_event")}
+        self._versions = self._versions_in_use()
+        self._events = {key for key, _ in self._source.rows(self._schema.events)}
 
     def run(self) -> list[TableResult]:
-        tables = (set(self._sides.source.tables) | set(self._sides.end.tables)) - set(NOT_CARRIED)
+        tables = (set(self._sides.source.tables) | set(self._sides.end.tables)) - set(self._schema.not_carried)
         results = [self._table(name) for name in sorted(tables) if "." not in name]
         return [*(result for result in results if result is not None)]
 
@@ -139,7 +144,7 @@ class _Comparison:
         return end is not None or state is not None
 
     def _differing(self, name: str, source: Mapping[str, Any], restored: Mapping[str, Any], side: Any) -> list[str]:
-        context = Context(side, self._sides.in_flight)
+        context = Context(side, self._sides.in_flight, self._sides.counted)
         wrong = [
             f"{column}: {_readable(value)} became {_readable(restored.get(column))}"
             for column, value in source.items()
@@ -149,18 +154,35 @@ class _Comparison:
 
     def _latest_runs(self) -> set[tuple[str | None, str | None]]:
         latest: dict[str | None, tuple[str, tuple[str | None, str | None]]] = {}
-        for run, (_, execution_date) in self._runs.items():
-            latest[run[0]] = max(latest.get(run[0], ("", run)), (execution_date or "", run))
+        for run, (_, moment) in self._runs.items():
+            latest[run[0]] = max(latest.get(run[0], ("", run)), (moment or "", run))
         return {run for _, run in latest.values()}
 
+    def _versions_in_use(self) -> set[Any]:
+        """DAG versions that what goes on needs: the newest of each DAG, and those of unfinished runs."""
+        newest: dict[str | None, int] = {}
+        for row in self._source.raw("dag_version"):
+            newest[row["dag_id"]] = max(newest.get(row["dag_id"], 0), int(row["version_number"] or 0))
+        unfinished = {
+            row["dag_version_id"]
+            for _, row in self._source.rows("task_instance")
+            if "dag_version_id" in row and self._runs[row["dag_id"], row["run_id"]][0] not in FINISHED_RUN
+        }
+        return {(dag_id, str(number)) for dag_id, number in newest.items()} | unfinished
+
     def _run_of(self, name: str, key: Key, row: Mapping[str, Any]) -> Any:
-        known = TABLES.get(name)
+        known = self._schema.tables.get(name)
         if known and known.run:
             return (row["dag_id"], row["run_id"])
-        return key[0] if name in ("dag_run_note", "dagrun_dataset_event") else None
+        if known and known.instance:
+            dag_id, _, run_id, _ = row[known.instance]
+            return (dag_id, run_id)
+        return key[0] if name in ("dag_run_note", self._schema.run_events) else None
 
     def _wanted_before_live(self, name: str, key: Key, row: Mapping[str, Any]) -> bool:
-        known = TABLES.get(name)
+        known = self._schema.tables.get(name)
+        if known and known.version:
+            return row[known.version] in self._versions
         if known is None or not known.run_state:
             return known is not None and known.all_state
         run = self._run_of(name, key, row)
@@ -173,11 +195,11 @@ class _Comparison:
         run = self._run_of(name, key, row)
         if run is not None:
             return run in self._runs and self._runs[run][0] in FINISHED_RUN
-        known = TABLES.get(name)
-        return known is not None and known.shifted
+        known = self._schema.tables.get(name)
+        return known is not None and known.shifted and not known.all_state
 
     def _own_before_live(self, name: str, row: Mapping[str, Any]) -> bool:
-        known = TABLES.get(name)
+        known = self._schema.tables.get(name)
         if name == "log_template":
             return True
         if name in ("job", "log") and known and known.dag:
@@ -185,11 +207,11 @@ class _Comparison:
         return name == "trigger" and self._young(row, "created_date")
 
     def _own_at_end(self, name: str, key: Key, row: Mapping[str, Any]) -> bool:
-        known = TABLES.get(name)
+        known = self._schema.tables.get(name)
         run = self._run_of(name, key, row)
         if run is not None:
             return run not in self._runs or self._runs[run][0] not in FINISHED_RUN
-        if name == "dataset_alias_dataset_event":
+        if name == self._schema.alias_events:
             return (key[1][1],) not in self._events
         if known and known.made_at:
             return self._young(row, known.made_at)

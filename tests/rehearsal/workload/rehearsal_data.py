@@ -6,9 +6,7 @@ import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow.decorators import dag, task
-from airflow.hooks.base import BaseHook
-from airflow.models import Variable
+from rehearsal_airflow import Variable, connection, dag, task
 from rehearsal_effects import counted, record, wait_for
 
 LONG_AGO = datetime(2024, 1, 1, tzinfo=UTC)
@@ -115,12 +113,12 @@ def secrets_reader() -> None:
     @task
     @counted
     def read() -> None:
-        connection = BaseHook.get_connection("planted")
+        planted = connection("planted")
         found = {
             "variable": Variable.get("planted_secret"),
             "nasty": Variable.get("planted_nasty_secret"),
-            "password": connection.password or "",
-            "extra": connection.extra,
+            "password": planted.password or "",
+            "extra": planted.extra,
         }
         record("read", digests={name: hashlib.sha256(text.encode()).hexdigest() for name, text in found.items()})
 

@@ -1,17 +1,17 @@
-"""DAGs driven by datasets: a consumer that waits for two of which one has arrived, and a pair that ticks along."""
+"""DAGs driven by datasets, which Airflow 3 calls assets: a consumer that waits for two of which one has arrived, and a
+pair that ticks along."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from airflow.datasets import Dataset
-from airflow.decorators import dag, task
+from rehearsal_airflow import Asset, dag, task
 from rehearsal_effects import counted
 
 LONG_AGO = datetime(2024, 1, 1, tzinfo=UTC)
-LEFT = Dataset("s3://rehearsal/left")
-RIGHT = Dataset("s3://rehearsal/right")
-TICK = Dataset("s3://rehearsal/tick?with=query&and=%C3%BC")
+LEFT = Asset("s3://rehearsal/left")
+RIGHT = Asset("s3://rehearsal/right")
+TICK = Asset("s3://rehearsal/tick?with=query&and=%C3%BC")
 
 
 @dag(schedule=None, start_date=LONG_AGO)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow.configuration import conf
-from airflow.operators.python import get_current_context
+from rehearsal_airflow import get_current_context
 
 
 def effects_dir() -> Path:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from airflow.decorators import dag, task
-from airflow.operators.python import get_current_context
+from rehearsal_airflow import dag, get_current_context, task
 from rehearsal_effects import counted
 
 LONG_AGO = datetime(2024, 1, 1, tzinfo=UTC)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from airflow.decorators import dag, task
+from rehearsal_airflow import dag, task
 from rehearsal_effects import counted
 
 LONG_AGO = datetime(2024, 1, 1, tzinfo=UTC)

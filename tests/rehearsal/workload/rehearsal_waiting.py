@@ -5,12 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow.decorators import dag, task
-from airflow.models.baseoperator import BaseOperator
-from airflow.sensors.base import PokeReturnValue
-from airflow.triggers.file import FileTrigger
-from airflow.triggers.temporal import DateTimeTrigger
-from airflow.utils import timezone
+from rehearsal_airflow import BaseOperator, DateTimeTrigger, FileTrigger, PokeReturnValue, dag, task
 from rehearsal_effects import counted, record, signal_file, wait_for
 
 LONG_AGO = datetime(2024, 1, 1, tzinfo=UTC)
@@ -25,7 +20,7 @@ class WaitUntil(BaseOperator):
 
     def execute(self, context: Any) -> None:
         record("start", context["ti"])
-        moment = timezone.utcnow() + timedelta(seconds=self.seconds)
+        moment = datetime.now(UTC) + timedelta(seconds=self.seconds)
         self.defer(trigger=DateTimeTrigger(moment=moment), method_name="resume", kwargs={"asked": self.seconds})
 
     def resume(self, context: Any, event: Any, asked: float) -> None:

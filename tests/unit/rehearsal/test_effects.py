@@ -15,6 +15,8 @@ from tests.rehearsal.effects import (
     due_again,
     read_effects,
     started_twice,
+    undecided,
+    undecided_replay,
 )
 
 CUT = 1000.0
@@ -82,6 +84,32 @@ def test_without_catch_up_only_the_latest_interval_is_made_again() -> None:
     assert due_again(run, Schedule(600), live_at=1000 + 1199)
     assert not due_again(run, Schedule(600), live_at=1000 + 1201)
     assert due_again(run, Schedule(600, catchup=True), live_at=9e9)
+
+
+def test_airflow_3_makes_the_latest_moment_of_a_clock_again() -> None:
+    """A run is named after the moment it is due; what counts from the run before begins anew when it goes live."""
+    run = "scheduled__" + datetime.fromtimestamp(1000, UTC).isoformat()
+    clock = Schedule(600, clock=True)
+    assert due_again(run, clock, live_at=1000 + 599, major=3)
+    assert not due_again(run, clock, live_at=1000 + 601, major=3)
+    assert not due_again(run, Schedule(600), live_at=1000 + 1, major=3)
+    assert due_again(run, Schedule(600, catchup=True), live_at=9e9, major=3)
+
+
+def test_a_moment_that_airflow_3_may_have_found_before_going_live_is_undecided() -> None:
+    run = "scheduled__" + datetime.fromtimestamp(1000, UTC).isoformat()
+    clock = Schedule(600, clock=True)
+    decided = {live: undecided(run, clock, 1000 + live, major=3) for live in (599, 600, 689, 690)}
+    assert decided == {599: False, 600: True, 689: True, 690: False}
+    assert not undecided(run, clock, 1600, major=2)
+    assert not undecided(run, Schedule(600), 1600, major=3)
+
+
+def test_what_is_undecided_is_told_from_what_was_in_the_cut() -> None:
+    late = "scheduled__" + datetime.fromtimestamp(LIVE - 100, UTC).isoformat()
+    effects = [effect("start", "p", dag, late, 1900) for dag in ("every_minute", "every_two_minutes", "known")]
+    at_cut = Cut(CUT, {("known", late): "running"}, {}, frozenset(), major=3)
+    assert {key[0] for key in undecided_replay(at_cut, effects, LIVE)} == {"every_minute"}
 
 
 def test_an_attempt_that_began_twice_is_found() -> None:
