@@ -131,6 +131,20 @@ def replica_tags() -> Any:
     return other.list_tags_of_resource(ResourceArn=arn)["Tags"]
 
 
+def endpoints_without_routes() -> Any:
+    ec2 = client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    tables = [ec2.create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"] for _ in range(2)]
+    service = "com.amazonaws.us-east-1.s3"
+    gateway = {"VpcEndpointType": "Gateway", "ServiceName": service, "RouteTableIds": tables}
+    ids = [ec2.create_vpc_endpoint(VpcId=vpc, **gateway)["VpcEndpoint"]["VpcEndpointId"]]
+    prefixes = ec2.describe_managed_prefix_lists(Filters=[{"Name": "prefix-list-name", "Values": [service]}])
+    ec2.delete_route(RouteTableId=tables[0], DestinationPrefixListId=prefixes["PrefixLists"][0]["PrefixListId"])
+    ec2.delete_route_table(RouteTableId=tables[1])
+    refused = ec2.delete_vpc_endpoints(VpcEndpointIds=ids)["Unsuccessful"]
+    return [refused, ec2.describe_vpc_endpoints(VpcEndpointIds=ids)["VpcEndpoints"][0]["State"]]
+
+
 def rule_description() -> Any:
     ec2 = client("ec2")
     vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
@@ -431,6 +445,7 @@ PROBES: dict[str, Callable[[], Any]] = {
     "cloudwatch.statistics_periods": statistics_periods,
     "dynamodb.global_tables": global_tables,
     "dynamodb.replica_tags": replica_tags,
+    "ec2.endpoints_without_routes": endpoints_without_routes,
     "ec2.rule_description": rule_description,
     "iam.regional_s3_arns": regional_s3_arns,
     "kms.multi_region_ciphertext": multi_region_ciphertext,

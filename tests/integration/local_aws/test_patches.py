@@ -30,6 +30,7 @@ ANSWERS: dict[str, tuple[Any, Any]] = {
         ["us-west-2", ["us-east-1"], {"pk": {"S": "x"}}],
     ),
     "dynamodb.replica_tags": ("error ResourceNotFoundException", [{"Key": "a", "Value": "b"}]),
+    "ec2.endpoints_without_routes": ("error InvalidRoute.NotFound", [[], "deleted"]),
     "ec2.rule_description": ([None], ["from two"]),
     "iam.regional_s3_arns": ("error MalformedPolicyDocument", "accepted"),
     "kms.multi_region_ciphertext": ("error AccessDeniedException", True),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from moto.ec2.models import security_groups
+from moto.ec2.models import security_groups, vpcs
+from moto.ec2.utils import generate_route_id
 
 
 def rule_description() -> None:
@@ -24,4 +25,20 @@ def rule_description() -> None:
     security_groups.SecurityGroupRule.description = property(description)
 
 
-PATCHES = [rule_description]
+def endpoints_without_routes() -> None:
+    """moto does not delete a gateway endpoint whose route is gone, as when a client repeats the call. AWS does."""
+    delete = vpcs.VPCBackend.delete_vpc_endpoints
+
+    def has_route(backend: Any, table: str, endpoint: Any) -> bool:
+        route = generate_route_id(table, endpoint.destination_prefix_list_id)
+        return table in backend.route_tables and route in backend.route_tables[table]._routes
+
+    def delete_with_what_is_left(backend: Any, vpce_ids: list[str] | None = None) -> None:
+        for endpoint in filter(None, map(backend.vpc_end_points.get, vpce_ids or [])):
+            endpoint.route_table_ids = [t for t in endpoint.route_table_ids if has_route(backend, t, endpoint)]
+        delete(backend, vpce_ids)
+
+    vpcs.VPCBackend.delete_vpc_endpoints = delete_with_what_is_left
+
+
+PATCHES = [endpoints_without_routes, rule_description]
