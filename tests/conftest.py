@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
-pytest_plugins = ["tests.local_aws.fixtures"]
+pytest_plugins = ["tests.local_aws.fixtures", "tests.exactness"]
 
 #: Tests that need no server, so that each may run anywhere.
 _ALONE = Path(__file__).resolve().parent / "unit"

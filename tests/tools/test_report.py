@@ -2,8 +2,8 @@
 
     python -m tests.tools.test_report
 
-Reads `*.xml` (JUnit, one a folder of tests), `rehearsal-*/report.json` and `exactness.json`, and says of each when and
-at which commit it ran. A part that did not run is not in the report.
+Reads `*.xml` (JUnit, one a folder of tests), `rehearsal-*/report.json` and `exactness-*.json`, and says of each when
+and at which commit it ran. A part that did not run is not in the report.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,9 @@ from xml.etree import ElementTree
 ROOT = Path(__file__).resolve().parents[2]
 REPORTS = ROOT / "build" / "reports"
 TARGET = ROOT / "docs" / "test-report.md"
+
+#: Airflow version -> table -> {"rows": how many were compared, "equal": whether all were}.
+Matrix = dict[str, dict[str, dict[str, Any]]]
 
 
 @dataclass(frozen=True)
@@ -78,8 +81,24 @@ def of_rehearsals(documents: list[dict[str, Any]]) -> Iterator[str]:
     yield from table(head, rows)
 
 
-def of_exactness(matrix: dict[str, dict[str, dict[str, Any]]]) -> Iterator[str]:
-    """Rows per table and version; a difference is shown as such. `matrix`: version -> table -> rows, equal."""
+def exactness_file(test: str) -> Path:
+    """Where a test keeps its matrix."""
+    return REPORTS / f"exactness-{test}.json"
+
+
+def merged_exactness(matrices: Iterable[Matrix]) -> Matrix:
+    """All rows that were compared; a table is equal where it was each time."""
+    merged: Matrix = {}
+    for version, tables in (item for matrix in matrices for item in matrix.items()):
+        for name, result in tables.items():
+            so_far = merged.setdefault(version, {}).setdefault(name, {"rows": 0, "equal": True})
+            so_far["rows"] += result["rows"]
+            so_far["equal"] = so_far["equal"] and result["equal"]
+    return merged
+
+
+def of_exactness(matrix: Matrix) -> Iterator[str]:
+    """Rows per table and version; a difference is shown as such."""
     yield "## Exactness: rows restored per table, all compared value by value\n"
     versions = sorted(matrix, key=lambda version: [int(part) for part in version.split(".")])
     names = sorted({name for of_version in matrix.values() for name in of_version})
@@ -103,14 +122,14 @@ def main() -> int:
     """Write the report; 1 if there is nothing to report, or if something in it failed."""
     suites = [read_suite(path) for path in sorted(REPORTS.glob("*.xml"))]
     rehearsals = [json.loads(path.read_text()) for path in sorted(REPORTS.glob("rehearsal-*/report.json"))]
-    exactness = REPORTS / "exactness.json"
+    exactness = merged_exactness(json.loads(path.read_text()) for path in sorted(REPORTS.glob("exactness-*.json")))
     if not suites:
         print(f"there is no JUnit file below {REPORTS.relative_to(ROOT)}; `make test-all` makes them", file=sys.stderr)
         return 1
     lines = ["# Last run of `make test-all`\n", f"On {machine()}. Made by `tests/tools/test_report.py`.\n"]
     lines += of_suites(suites)
     lines += of_rehearsals(rehearsals) if rehearsals else []
-    lines += of_exactness(json.loads(exactness.read_text())) if exactness.exists() else []
+    lines += of_exactness(exactness) if exactness else []
     TARGET.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
     print(f"report: {TARGET.relative_to(ROOT)}")
     return int(any(suite.failed for suite in suites) or not all(found["passed"] for found in rehearsals))
