@@ -17,7 +17,11 @@ REGION = "us-east-1"
 RUN = """
 import json, os, sys
 sys.path.append(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])  # Airflow 2 does it itself
+from importlib.util import find_spec
 from airflow.models import DagBag
+if find_spec("airflow.dag_processing.bundles"):
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+    DagBundlesManager().sync_bundles_to_db()  # the first thing that the DAG processor of Airflow 3 does
 bag = DagBag()
 for dag_id, conf in json.loads(sys.argv[1]):
     run = bag.dags[dag_id].test(run_conf=conf)
@@ -43,6 +47,7 @@ class Environment:
         (folder / f"dags/continuity/settings.{REGION}.json").write_text(json.dumps(settings))
 
     def run(self, *orders: tuple[str, dict[str, Any]]) -> list[dict[str, Any]]:
+        """Run DAGs with their conf, one after the other; without any, only do what Airflow does before the first."""
         inherited = {n: v for n, v in os.environ.items() if not n.startswith(("AIRFLOW", "PYTHON"))}
         url = self.side.dsn.replace("postgresql://", "postgresql+psycopg2://")
         environment = {

@@ -25,6 +25,8 @@ def test_the_dags_do_under_airflow_what_the_engine_does(
     """Failure covered: the backup's own run is exported too; clean-up deletes its own DAG run."""
     source = sides("source")
     target = sides("target", environment=source.environment)
+    secondary = Environment(target, tmp_path / "target")
+    secondary.run()
     before = compare.canonical(read(target))
     (taken,) = Environment(source, tmp_path / "source").run(("continuity_snapshot", {"snapshot_id": SNAPSHOT}))
     assert taken["state"] == "success"
@@ -35,7 +37,6 @@ def test_the_dags_do_under_airflow_what_the_engine_does(
     assert manifest["airflow_version"] == source.airflow_version
     assert not [row for row in manifest["in_flight"] if row[0].startswith("continuity_")]
 
-    secondary = Environment(target, tmp_path / "target")
     (state,) = secondary.run(("continuity_restore", {"snapshot_id": SNAPSHOT}))
     assert state["state"] == "success"
     assert state["returned"]["state"]["already"] is False

@@ -147,9 +147,7 @@ def exported_snapshots(cursor: psycopg2.extensions.cursor) -> list[str]:
 
 
 def waiting_for_lock(cursor: psycopg2.extensions.cursor) -> list[str]:
-    cursor.execute(
-        "SELECT query FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%latest_heartbeat%'"
-    )
+    cursor.execute("SELECT query FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
     return [query for (query,) in cursor.fetchall()]
 
 
