@@ -260,12 +260,15 @@ def _process(pids: list[int], words: str) -> int:
 
 
 def test_deletion_leaves_nothing_behind(surroundings: Surroundings) -> None:
-    inside = surroundings.inside()
-    assert inside is not None
+    """Also while Airflow is being brought back after an outage, which the deletion ends and no failure may follow."""
+    for down in (True, False):
+        surroundings.stand_in.post("outage", region=REGION, down=down)
+    inside = wait_for("a new Airflow", lambda: (found := surroundings.inside()) and found["pids"] and found)
     mwaa = surroundings.client("mwaa")
     mwaa.delete_environment(Name=NAME)
-    wait_for("deletion", lambda: not mwaa.list_environments()["Environments"])
+    wait_for("deletion", lambda: not mwaa.list_environments()["Environments"], 120)
     assert alive(inside["pids"]) == []
+    assert not surroundings.stand_in.events("environment_status", status="UNAVAILABLE")
     with pytest.raises(mwaa.exceptions.ResourceNotFoundException):
         mwaa.get_environment(Name=NAME)
 

@@ -11,6 +11,7 @@ from typing import Any
 from tests.local_aws.contract import Platform
 from tests.local_aws.mwaa.environment import LOG_GROUPS, Environment
 from tests.local_aws.mwaa.live import START_ERRORS, LiveEnvironment
+from tests.local_aws.mwaa.rules import SERVING
 from tests.local_aws.mwaa.runner import AirflowDidNotStart
 
 #: Options whose change needs no other containers.
@@ -34,7 +35,8 @@ class Transitions:
         self._platform = platform
         self._extra_creation_seconds = extra_creation_seconds
         self._stopping = threading.Event()
-        self._threads: list[threading.Thread] = []
+        self._threads: list[tuple[LiveEnvironment, threading.Thread]] = []
+        self._lock = threading.Lock()
 
     def create(self, live: LiveEnvironment) -> None:
         """CREATING -> AVAILABLE or CREATE_FAILED."""
@@ -45,9 +47,11 @@ class Transitions:
         self._run(live, lambda live: self._update(live, before))
 
     def delete(self, live: LiveEnvironment, forget: Callable[[], None]) -> None:
-        """DELETING -> gone."""
+        """DELETING -> gone; interrupts what is under way."""
 
         def steps(live: LiveEnvironment) -> None:
+            live.kill()
+            self._wait_for_others(live)
             live.take_down()
             forget()
             self._record(live.environment, "DELETED")
@@ -55,8 +59,16 @@ class Transitions:
         self._run(live, steps)
 
     def bring_back(self, live: LiveEnvironment) -> None:
-        """After an outage: the same database, new containers, the status as it was."""
-        self._run(live, lambda live: live.bring_up())
+        """After an outage: the same database, new containers, the status as it was; until a deletion or an outage."""
+
+        def steps(live: LiveEnvironment) -> None:
+            try:
+                live.bring_up()
+            except START_ERRORS:
+                if live.environment.status in SERVING and not self._platform.is_down(live.environment.region):
+                    raise
+
+        self._run(live, steps)
 
     def close(self) -> None:
         """Let no transition go on."""
@@ -64,7 +76,7 @@ class Transitions:
 
     def join(self) -> None:
         """Wait for the transitions under way; what they wait for must have been killed."""
-        for thread in self._threads:
+        for _, thread in self._threads:
             thread.join(60)
 
     def set_status(self, environment: Environment, status: str, error: tuple[str, str] | None = None) -> None:
@@ -90,10 +102,18 @@ class Transitions:
                 self._report(live, error)
                 raise
 
-        self._threads = [thread for thread in self._threads if thread.is_alive()]
         thread = threading.Thread(target=guarded, name=f"mwaa-{live.environment.name}", daemon=True)
-        self._threads.append(thread)
-        thread.start()
+        with self._lock:
+            thread.start()
+            self._threads = [entry for entry in self._threads if entry[1].is_alive()] + [(live, thread)]
+
+    def _wait_for_others(self, live: LiveEnvironment) -> None:
+        """Until no other transition of this environment is under way."""
+        with self._lock:
+            under_way = list(self._threads)
+        for moved, thread in under_way:
+            if moved is live and thread is not threading.current_thread():
+                thread.join()
 
     def _report(self, live: LiveEnvironment, error: Exception) -> None:
         if self._stopping.is_set():
