@@ -1,0 +1,105 @@
+"""What can go wrong, against the databases and the bucket of the engine's tests."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from moto.s3 import models
+
+from tests.conftest import chosen_versions
+from tests.integration.engine.conftest import (  # noqa: F401  (fixtures)
+    aws,
+    cluster,
+    databases,
+    kms_key,
+    lease_table,
+    sides,
+    template,
+)
+from tests.integration.engine.worker import Side
+from tests.integration.robustness.sabotage import Fault
+
+MANY_SEEDS = 100
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test on each chosen Airflow version; what is drawn by lot once per seed, which the versions share out."""
+    if "airflow_version" not in metafunc.fixturenames:
+        return
+    versions = chosen_versions(metafunc.config)
+    if "seed" in metafunc.fixturenames:
+        seeds = range(metafunc.config.getoption("--seeds"))
+        pairs = sorted((versions.index(versions[seed % len(versions)]), seed) for seed in seeds)
+        names = [(versions[place], seed) for place, seed in pairs]
+        metafunc.parametrize(("airflow_version", "seed"), names, scope="package")
+    else:
+        metafunc.parametrize("airflow_version", versions, scope="package")
+
+
+@pytest.fixture(scope="session")
+def thorough(pytestconfig: pytest.Config) -> bool:
+    """Whether the long matrices run, in which nothing is cut short."""
+    return int(pytestconfig.getoption("--seeds")) >= MANY_SEEDS
+
+
+@dataclass
+class Ended:
+    """How an order ended."""
+
+    killed: bool
+    error: str | None
+    points: list[str]
+    struck: bool
+
+    def __str__(self) -> str:
+        return "killed" if self.killed else self.error or "ended well"
+
+    @property
+    def well(self) -> bool:
+        return not self.killed and self.error is None
+
+
+@dataclass
+class Worker:
+    """Does what it is told in processes that may die."""
+
+    process: subprocess.Popen[str]
+
+    def do(self, action: str, side: Side, snapshot_id: str, fault: Fault | None = None) -> Ended:
+        fault = fault or Fault()
+        order = {
+            "action": action,
+            "side": dataclasses.asdict(side),
+            "snapshot_id": snapshot_id,
+            "fault": {"kind": fault.kind, "at": fault.at, "lasting": fault.lasting},
+        }
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps(order) + "\n")
+        self.process.stdin.flush()
+        return Ended(**json.loads(self.process.stdout.readline()))
+
+
+@pytest.fixture(scope="package")
+def known_points() -> dict[tuple[str, str], list[str]]:
+    """(Airflow version, action) -> the points that an undisturbed run of it passes by."""
+    return {}
+
+
+@pytest.fixture(scope="package")
+def worker(aws: str, pytestconfig: pytest.Config) -> Iterator[Worker]:  # noqa: F811  (a fixture)
+    root = pytestconfig.rootpath
+    command = [sys.executable, "-m", "tests.integration.robustness.worker"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", f"{root}:{root / 'dags'}")
+        patch.setattr(models, "S3_UPLOAD_PART_MIN_SIZE", 1)
+        with subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            yield Worker(process)
+            assert process.stdin is not None
+            process.stdin.close()
