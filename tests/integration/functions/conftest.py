@@ -1,7 +1,55 @@
-"""The account of the functions' unit tests serves here too."""
+"""The secondary Region before and after a failover, in the account of the functions' unit tests."""
 
 from __future__ import annotations
 
-from tests.unit.functions.conftest import account, dead, service_models_are_read_once, variables
+import pytest
+from moto.core.config import default_user_config
+from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
+
+from tests.integration.functions.machines import PARSED, PATCHED, SNAPSHOT, Region, invoke
+from tests.local_aws.patches import stepfunctions, stepfunctions_clients
+from tests.unit.functions.conftest import (
+    BINDING,
+    DAGS,
+    NAME,
+    PRIMARY,
+    SECONDARY,
+    Account,
+    account,
+    dead,
+    environment,
+    service_models_are_read_once,
+    variables,
+)
 
 __all__ = ["account", "dead", "service_models_are_read_once", "variables"]
+
+
+@pytest.fixture
+def region(account: Account, monkeypatch: pytest.MonkeyPatch) -> Region:
+    """The secondary before a failover: binding, observed spec, one good snapshot, the lease with the primary."""
+    monkeypatch.setitem(default_user_config, "stepfunctions", {"execute_state_machine": True})
+    for owner, name in PATCHED:
+        monkeypatch.setattr(owner, name, getattr(owner, name))  # restored after the test
+    stepfunctions.fail_with_any_error()
+    stepfunctions.starting_executions()
+    stepfunctions_clients.request_and_response_shapes()
+    monkeypatch.setattr(lambda_eval_utils, "_invoke_lambda_function", invoke)
+    account.mwaa.environments[PRIMARY, NAME] = environment()
+    account.set_lease()
+    account.put_json(f"spec/{NAME}/binding.{SECONDARY}.json", BINDING)
+    for key in ("requirements.txt", "startup.sh"):
+        account.s3.put_object(Bucket=DAGS, Key=key, Body=b"x")
+    account.snapshot(SNAPSHOT)
+    account.snapshot(SNAPSHOT)
+    return Region(account)
+
+
+@pytest.fixture
+def active(region: Region) -> Region:
+    """After a failover: this Region is active and its environment runs."""
+    region.deploy()
+    region.account.set_lease(holder=SECONDARY, token=2)
+    region.account.mwaa.environments[SECONDARY, NAME] = environment(SECONDARY)
+    region.account.mwaa.dags["continuity_snapshot"] = dict(PARSED)
+    return region

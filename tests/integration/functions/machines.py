@@ -1,0 +1,163 @@
+"""The state machines in moto's own interpreter, with the real handlers in this process behind `lambda:invoke`.
+
+The DAGs are played by a thread that reads the task token from its object, as the DAGs do. A retry's wait is cut to a
+second. What Airflow itself does is the rehearsal's to show.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import json
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import boto3
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service import StateTaskService
+from moto.stepfunctions.parser.asl.component.state.fail import state_fail
+from moto.stepfunctions.parser.models import StepFunctionsParserBackend
+
+from tests.tools.state_machine_templates import FUNCTIONS, MACHINES, example_variables, render
+from tests.unit.functions.conftest import NAME, SECONDARY, SNAPSHOTS, Account
+
+SNAPSHOT = "20261121T080000Z-0123abcd"
+IGNORE = "dags/.airflowignore"
+PARSED = {"is_active": True, "is_paused": False}
+SETTINGS = {
+    "poll_seconds": 1,
+    "create_timeout_minutes": 1,
+    "dag_timeout_minutes": 1,
+    "heartbeat_seconds": 2,
+    "parse_deadline_seconds": 2,
+}
+Dead = Callable[..., None]
+
+#: What the stand-in's patches, where moto differs from AWS, put something else in the place of.
+PATCHED = [
+    (state_fail, "CustomErrorName"),
+    (StepFunctionsParserBackend, "_get_executions"),
+    (StateTaskService, "_normalise_parameters"),
+    (StateTaskService, "_normalise_response"),
+]
+
+
+def invoke(parameters: dict[str, Any], region: str, state_credentials: Any) -> dict[str, Any]:
+    """What Lambda does: JSON in, JSON out, an exception by its class name."""
+    assert region == SECONDARY
+    assert state_credentials is not None
+    function = parameters["FunctionName"].rsplit("rehearsal-", 1)[1]
+    assert function in FUNCTIONS
+    handler = importlib.import_module(f"mwaa_continuity.{function}").handler
+    try:
+        answer = handler(json.loads(parameters["Payload"]), None)
+    except Exception as error:  # noqa: BLE001 - Lambda reports whatever a handler raises
+        failure = {"errorType": type(error).__name__, "errorMessage": str(error), "stackTrace": []}
+        return {"StatusCode": 200, "FunctionError": "Unhandled", "Payload": failure}
+    return {"StatusCode": 200, "Payload": json.loads(json.dumps(answer))}
+
+
+def without_long_waits(definition: dict[str, Any]) -> dict[str, Any]:
+    """The definition with every wait before a retry cut to a second."""
+    quick = copy.deepcopy(definition)
+    for state in quick["States"].values():
+        for retrier in state.get("Retry", []):
+            retrier |= {"IntervalSeconds": 1, "BackoffRate": 1}
+            retrier.pop("MaxDelaySeconds", None)
+            retrier.pop("JitterStrategy", None)
+    return quick
+
+
+class Region:
+    """The machines of the secondary."""
+
+    def __init__(self, account: Account) -> None:
+        self.account = account
+        self.states = boto3.client("stepfunctions", SECONDARY)
+        self.arns: dict[str, str] = {}
+
+    def deploy(self, **settings: Any) -> None:
+        """Create every machine."""
+        for machine in MACHINES:
+            definition = without_long_waits(render(machine, example_variables(SECONDARY) | SETTINGS | settings))
+            self.arns[machine] = self.states.create_state_machine(
+                name=f"rehearsal-{machine}",
+                definition=json.dumps(definition),
+                roleArn=f"arn:aws:iam::123456789012:role/rehearsal-{machine}",
+            )["stateMachineArn"]
+
+    def run(self, machine: str, name: str = "run-1", **fields: Any) -> dict[str, Any]:
+        """Start a machine and wait until it ends."""
+        arn = self.states.start_execution(stateMachineArn=self.arns[machine], name=name, input=json.dumps(fields))[
+            "executionArn"
+        ]
+        return self.wait(arn)
+
+    def wait(self, arn: str) -> dict[str, Any]:
+        """The execution when it has ended."""
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            answer: dict[str, Any] = self.states.describe_execution(executionArn=arn)
+            if answer["status"] != "RUNNING":
+                return answer
+            time.sleep(0.1)
+        raise AssertionError(f"{arn} still runs: {self.entered(arn)}")
+
+    def entered(self, arn: str) -> list[str]:
+        """The names of the states that an execution entered, in order."""
+        return [
+            event["stateEnteredEventDetails"]["name"]
+            for event in self.history(arn)
+            if "stateEnteredEventDetails" in event
+        ]
+
+    def history(self, arn: str) -> list[dict[str, Any]]:
+        """Everything that Step Functions keeps of an execution."""
+        events: list[dict[str, Any]] = self.states.get_execution_history(executionArn=arn)["events"]
+        return events
+
+    def executions(self, machine: str) -> list[str]:
+        """The names of all executions of a machine."""
+        found = self.states.list_executions(stateMachineArn=self.arns[machine])["executions"]
+        return sorted(execution["name"] for execution in found)
+
+    def answer_dags(self, answers: dict[str, Callable[[], dict[str, Any]]]) -> None:
+        """Play the DAGs: read the token from its object and answer with what the callable returns or raises."""
+
+        def answer(dag_id: str, conf: dict[str, Any]) -> None:
+            key = f"work/{NAME}/{conf['request_id']}.json"
+            body = self.account.s3.get_object(Bucket=SNAPSHOTS, Key=key)["Body"].read()
+            token = json.loads(body)["task_token"]
+            try:
+                output = json.dumps(answers[dag_id]())
+            except TimeoutError:
+                return
+            except RuntimeError as error:
+                self.states.send_task_failure(taskToken=token, error=str(error), cause="as the DAG says")
+                return
+            self.states.send_task_success(taskToken=token, output=output)
+
+        def start(dag_id: str, conf: dict[str, Any]) -> None:
+            threading.Timer(0.3, answer, (dag_id, conf)).start()
+
+        self.account.mwaa.on_run = start
+
+
+def become(account: Account, status: str, after: float = 0.2, parsed_after: float = 0.1) -> None:
+    """Let a created environment reach a status, its metadata DAGs parsed a little later."""
+
+    def reach(document: dict[str, Any]) -> None:
+        document["Status"] = status
+        parsed = {"continuity_restore": dict(PARSED), "continuity_go_live": dict(PARSED)}
+        threading.Timer(parsed_after, account.mwaa.dags.update, (parsed,)).start()
+
+    account.mwaa.on_create = lambda document: threading.Timer(after, reach, (document,)).start()
+
+
+def restored() -> dict[str, Any]:
+    return {"snapshot_id": SNAPSHOT, "rows": 1004, "unpaused": 2, "already": False}
+
+
+def gone_live() -> dict[str, Any]:
+    return {"snapshot_id": SNAPSHOT, "unpaused": 2, "missing_dags": []}

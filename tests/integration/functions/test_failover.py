@@ -1,0 +1,267 @@
+"""Failover, from the lease to going live, and every way it can end."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from moto.events.models import EventPattern
+
+from mwaa_continuity import visibility
+from tests.integration.functions.machines import (
+    IGNORE,
+    PARSED,
+    SETTINGS,
+    SNAPSHOT,
+    Region,
+    become,
+    gone_live,
+    restored,
+    without_long_waits,
+)
+from tests.tools.state_machine_templates import example_variables, render
+from tests.unit.functions.conftest import BINDING, DAGS, NAME, SECONDARY, SECRET_OPTION, environment
+
+
+def test_a_failover_from_lease_to_live(region: Region, capsys: pytest.CaptureFixture[str]) -> None:
+    """Failure covered: the DAG is triggered right after AVAILABLE, before it is parsed."""
+    account = region.account
+    hidden_while: dict[str, bool] = {}
+
+    def remember(dag: str, answer: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        hidden_while[dag] = IGNORE in account.objects(DAGS)
+        return answer()
+
+    region.deploy(parse_deadline_seconds=30)
+    become(account, "AVAILABLE", after=0.5, parsed_after=2.0)
+    region.answer_dags(
+        {
+            "continuity_restore": lambda: remember("restore", restored),
+            "continuity_go_live": lambda: remember("go_live", gone_live),
+        }
+    )
+    done = region.run("failover", reason="the primary is dead")
+    assert done["status"] == "SUCCEEDED", done
+    entered = region.entered(done["executionArn"])
+    steps = [name for name in entered if name in {
+        "TakeLease", "SelectSnapshot", "RecordSnapshot", "HideDags", "EnsureEnvironment", "HideDagsAgain", "Restore",
+        "RevealDags", "GoLive", "MarkLive",
+    }]  # fmt: skip
+    assert steps == [
+        "TakeLease", "SelectSnapshot", "RecordSnapshot", "HideDags", "EnsureEnvironment", "HideDagsAgain", "Restore",
+        "RevealDags", "GoLive", "MarkLive",
+    ]  # fmt: skip
+    assert entered.count("WaitForEnvironment") >= 1
+    assert entered.count("WaitForDags") >= 1
+    assert hidden_while == {"restore": True, "go_live": False}
+    lease = account.lease()
+    assert (lease["holder"], lease["token"], lease["live"]) == (SECONDARY, "2", True)
+    assert lease["reason"] == "the primary is dead"
+    (created,) = account.mwaa.created
+    assert created["NetworkConfiguration"] == BINDING["NetworkConfiguration"]
+    history = json.dumps(region.history(done["executionArn"]), default=str)
+    assert SECRET_OPTION not in history
+    assert SECRET_OPTION not in capsys.readouterr().out
+
+
+def told_as_complete(output: str) -> bool:
+    """Whether the rule for the success of a failover matches an execution with this output."""
+    notices = (Path(__file__).resolve().parents[3] / "modules" / "observability" / "main.notices.tf").read_text()
+    (pattern,) = re.findall(r'output += "(\*.*)"', notices)
+    rule = EventPattern.load(json.dumps({"detail": {"status": ["SUCCEEDED"], "output": [{"wildcard": pattern}]}}))
+    return bool(rule.matches_event({"detail": {"status": "SUCCEEDED", "output": output}}))
+
+
+def test_going_live_names_snapshot_and_rpo_in_its_output(region: Region) -> None:
+    """Failure covered: a successful failover notifies nobody."""
+    region.deploy(parse_deadline_seconds=30)
+    become(region.account, "AVAILABLE")
+    region.answer_dags({"continuity_restore": restored, "continuity_go_live": gone_live})
+    done = region.run("failover")
+    output = json.loads(done["output"])
+    assert output["went_live"].keys() == {"snapshot_id", "cut_at", "rpo_seconds"}
+    assert output["went_live"]["snapshot_id"] == SNAPSHOT
+    assert told_as_complete(done["output"])
+    assert told_as_complete(json.dumps(output, separators=(",", ":")))
+
+
+@pytest.mark.parametrize("missing", [1, 150])
+def test_dags_that_are_missing_at_go_live_fail_it_by_name(region: Region, missing: int) -> None:
+    """Failure covered: restoring before DAGs are parsed: "succeeds", everything stays paused."""
+    region.deploy(parse_deadline_seconds=30)
+    become(region.account, "AVAILABLE")
+    names = [f"etl_{number:03d}" for number in range(missing)]
+    region.answer_dags(
+        {"continuity_restore": restored, "continuity_go_live": lambda: gone_live() | {"missing_dags": names}}
+    )
+    done = region.run("failover")
+    assert (done["status"], done["error"]) == ("FAILED", "LiveButDagsMissing")
+    shown = [name for name in names if f'"{name}"' in done["cause"]]
+    assert shown == names[:100]
+    assert f"{missing} DAGs were not parsed in time" in done["cause"]
+    assert f"continuity_go_live in Airflow with snapshot_id {SNAPSHOT}" in done["cause"]
+    assert region.account.lease()["live"] is True, "no other attempt starts"
+
+
+def test_a_second_attempt_restores_the_snapshot_of_the_first(region: Region) -> None:
+    """Failure covered: a resumed failover chooses a newer snapshot and is refused for ever."""
+    region.deploy(parse_deadline_seconds=30)
+    become(region.account, "AVAILABLE")
+
+    def fail() -> dict[str, Any]:
+        raise RuntimeError("Continuity.GoLiveFailed")
+
+    region.answer_dags({"continuity_restore": restored, "continuity_go_live": fail})
+    assert region.run("failover", name="first")["error"] == "Continuity.GoLiveFailed"
+    region.account.snapshot("20261121T090000Z-0000ffff")
+    region.answer_dags({"continuity_restore": restored, "continuity_go_live": gone_live})
+    done = region.run("failover", name="second")
+    assert done["status"] == "SUCCEEDED", done
+    assert {run["conf"]["snapshot_id"] for run in region.account.mwaa.runs.values()} == {SNAPSHOT}
+    assert region.account.lease()["snapshot_id"] == SNAPSHOT
+
+
+def test_dags_are_hidden_again_before_their_state_is_restored(region: Region) -> None:
+    """Failure covered: with DAGs not paused at creation, catch-up fires before the restore."""
+    account = region.account
+    hidden_while: list[bool] = []
+
+    def look() -> dict[str, Any]:
+        hidden_while.append(account.s3.head_object(Bucket=DAGS, Key=IGNORE)["Metadata"] == dict(visibility.METADATA))
+        return restored()
+
+    region.deploy(parse_deadline_seconds=30)
+    become(account, "AVAILABLE")
+    created = account.mwaa.on_create
+
+    def create(document: dict[str, Any]) -> None:
+        account.s3.put_object(Bucket=DAGS, Key=IGNORE, Body=b"drafts")
+        created(document)
+
+    account.mwaa.on_create = create
+    region.answer_dags({"continuity_restore": look, "continuity_go_live": gone_live})
+    assert region.run("failover")["status"] == "SUCCEEDED"
+    assert hidden_while == [True]
+    assert account.s3.get_object(Bucket=DAGS, Key=IGNORE)["Body"].read() == b"drafts", "the user's own is back"
+
+
+def test_a_restore_that_dies_is_started_again(region: Region) -> None:
+    """Failure covered: a failing clean-up never sends its task token: 60 minutes of waiting."""
+    region.deploy(parse_deadline_seconds=30)
+    become(region.account, "AVAILABLE")
+    attempts: list[str] = []
+
+    def die_once() -> dict[str, Any]:
+        attempts.append("restore")
+        if len(attempts) == 1:
+            raise TimeoutError
+        return restored()
+
+    region.answer_dags({"continuity_restore": die_once, "continuity_go_live": gone_live})
+    done = region.run("failover")
+    assert done["status"] == "SUCCEEDED", done
+    runs = [run_id for dag_id, run_id in region.account.mwaa.runs if dag_id == "continuity_restore"]
+    assert runs == ["continuity__run-1-restore-0", "continuity__run-1-restore-1"]
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "cause"),
+    [
+        ("CREATE_FAILED", "EnvironmentNotUsable", "rehearsal in us-west-2 is CREATE_FAILED"),
+        ("DELETING", "EnvironmentNotUsable", "is DELETING"),
+        ("SOMETHING_NEW", "UnknownStatus", "unknown status SOMETHING_NEW"),
+    ],
+)
+def test_a_creation_that_ends_badly_fails_at_once(region: Region, status: str, error: str, cause: str) -> None:
+    """Failure covered: CREATE_FAILED polls until the time limit."""
+    region.deploy()
+    become(region.account, status)
+    done = region.run("failover")
+    assert (done["status"], done["error"]) == ("FAILED", error)
+    assert cause in done["cause"]
+
+
+def test_a_creation_that_never_ends_is_given_up(region: Region) -> None:
+    region.deploy(poll_seconds=3, create_timeout_minutes=1)
+    region.account.mwaa.environments[SECONDARY, NAME] = environment(SECONDARY, "PENDING")
+    polls = 60 // 3
+    definition = without_long_waits(render("failover", example_variables(SECONDARY) | SETTINGS | {"poll_seconds": 3}))
+    definition["States"]["WaitForEnvironment"]["Seconds"] = 0
+    region.states.update_state_machine(stateMachineArn=region.arns["failover"], definition=json.dumps(definition))
+    done = region.run("failover")
+    assert (done["status"], done["error"]) == ("FAILED", "EnvironmentTookTooLong")
+    assert "still PENDING after 1 minutes" in done["cause"]
+    entered = region.entered(done["executionArn"])
+    assert entered.count("GetEnvironment") == polls
+    assert entered.count("CustomerEndpointsWanted") == polls
+
+
+def test_metadata_dags_that_never_parse_are_named(region: Region) -> None:
+    """Failure covered: restoring before DAGs are parsed: "succeeds", everything stays paused."""
+    region.deploy()
+    region.account.mwaa.environments[SECONDARY, NAME] = environment(SECONDARY)
+    region.account.mwaa.dags["continuity_restore"] = dict(PARSED)
+    done = region.run("failover")
+    assert (done["status"], done["error"]) == ("FAILED", "NotReadyInTime")
+    assert "continuity_go_live is not parsed" in done["cause"]
+    assert not region.account.mwaa.runs
+
+
+def test_a_restore_that_fails_leaves_its_cause_and_is_tried_once_more(region: Region) -> None:
+    region.deploy()
+    region.account.mwaa.environments[SECONDARY, NAME] = environment(SECONDARY)
+    region.account.mwaa.dags |= {"continuity_restore": dict(PARSED), "continuity_go_live": dict(PARSED)}
+
+    def fail() -> dict[str, Any]:
+        raise RuntimeError("Continuity.RestoreFailed")
+
+    region.answer_dags({"continuity_restore": fail})
+    done = region.run("failover")
+    assert (done["status"], done["error"]) == ("FAILED", "Continuity.RestoreFailed")
+    assert len(region.account.mwaa.runs) == 2
+    lease = region.account.lease()
+    assert (lease["holder"], lease["live"]) == (SECONDARY, False)
+    assert IGNORE in region.account.objects(DAGS), "user DAGs stay hidden until their state is there"
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "cause"),
+    [
+        ({"snapshot_id": "newest"}, "BadInput", "snapshot_id is 'newest'; accepted: YYYYMMDDTHHMMSSZ"),
+        ({"reason": ""}, "BadInput", "reason is an empty string"),
+        ({"force": "yes"}, "BadInput", "force is a string; accepted: true or false"),
+        ({"snapshot_id": "20200101T000000Z-00000000"}, "SnapshotRefused", "manifest.json is missing"),
+    ],
+)
+def test_bad_input_ends_failed_with_the_field(region: Region, fields: dict[str, Any], error: str, cause: str) -> None:
+    region.deploy()
+    done = region.run("failover", **fields)
+    assert (done["status"], done["error"]) == ("FAILED", error)
+    assert cause in done["cause"]
+    assert not region.account.mwaa.created
+
+
+@pytest.mark.parametrize(
+    ("lease", "status", "error"),
+    [
+        ({"locked": True}, "FAILED", "FailoverNotAllowed"),
+        ({"since": int(time.time())}, "FAILED", "FailoverNotAllowed"),
+        ({"holder": SECONDARY, "token": 2, "live": True}, "SUCCEEDED", None),
+    ],
+)
+def test_without_the_lease_nothing_is_done(
+    region: Region, lease: dict[str, Any], status: str, error: str | None
+) -> None:
+    """Failure covered: no fencing."""
+    region.deploy()
+    region.account.set_lease(**lease)
+    done = region.run("failover", reason="someone says went_live")
+    assert (done["status"], done.get("error")) == (status, error)
+    assert not (done.get("output") and told_as_complete(done["output"]))
+    assert not region.account.mwaa.created
+    assert not region.account.objects(DAGS) or IGNORE not in region.account.objects(DAGS)
