@@ -7,6 +7,7 @@ from typing import Any
 
 from continuity import variables
 from continuity.errors import ContinuityError, RestoreRefused
+from continuity.settings import FULL
 
 VARIABLE = "continuity_restore"
 
@@ -25,7 +26,8 @@ class Ledger:
     state_at: when, ISO 8601; rows: of the state phase; unpaused: DAGs that were, or will be, unpaused; offsets: added
     to the ids of a table; maps: ids of a table that became others than that, old (text) to new; inactive: DAGs that
     were not active at the cut; done: names of restored objects; history: names of the history objects that have a
-    place here; missing_dags: DAGs that were not parsed when it went live.
+    place here; missing_dags: DAGs that were not parsed when it went live; mode:
+    full or portable; left_out: what the latter did not carry, in words.
     """
 
     snapshot_id: str
@@ -41,6 +43,8 @@ class Ledger:
     history: list[str] = field(default_factory=list)
     live: bool = False
     missing_dags: list[str] = field(default_factory=list)
+    mode: str = FULL
+    left_out: list[str] = field(default_factory=list)
 
     @property
     def to_come(self) -> list[str]:
@@ -59,13 +63,24 @@ def read(cursor: Any, lock: bool = False) -> Ledger | None:
     return Ledger(**document) if document else None
 
 
-def read_for(cursor: Any, snapshot_id: str, lock: bool = False) -> Ledger | None:
-    """The ledger of this snapshot, None if there is none. Raises RestoreRefused if another snapshot was restored."""
+def read_for(cursor: Any, snapshot_id: str, lock: bool = False, mode: str | None = None) -> Ledger | None:
+    """The ledger of this snapshot, None if there is none. Raises RestoreRefused if another snapshot was restored, or
+    this one in another mode than the one asked for."""
     ledger = read(cursor, lock)
-    if ledger and ledger.snapshot_id != snapshot_id:
+    return of_snapshot(ledger, snapshot_id, mode) if ledger else None
+
+
+def of_snapshot(ledger: Ledger, snapshot_id: str, mode: str | None = None) -> Ledger:
+    """The ledger. Raises RestoreRefused if it is of another snapshot, or of another mode than the one asked for."""
+    if ledger.snapshot_id != snapshot_id:
         raise RestoreRefused(
             f"snapshot {ledger.snapshot_id} was restored into this environment already, so {snapshot_id} cannot be: "
             "restore it into a new environment"
+        )
+    if mode and ledger.mode != mode:
+        raise RestoreRefused(
+            f"snapshot {snapshot_id} was restored into this environment in {ledger.mode} mode already, so it cannot be "
+            f"in {mode} mode: restore it into a new environment"
         )
     return ledger
 

@@ -22,7 +22,7 @@ from continuity.ledger import Ledger
 from continuity.prepare import WAITING, stage_at_go_live
 from continuity.restore import AT_GO_LIVE, Snapshot, Target, transaction
 from continuity.schema import fitting
-from continuity.settings import Settings
+from continuity.settings import FULL, Settings
 from continuity.staging import Stager, stage_of
 
 log = logging.getLogger(__name__)
@@ -87,7 +87,7 @@ def go_live(
             awaited = set(ledger.missing_dags)
         missing = sorted(awaited - ready)
         to_set = awaited & ready if ledger.live else set(manifest.paused) - set(missing)
-        if not ledger.live:
+        if not ledger.live and ledger.mode == FULL:
             _take_up(cursor, catalog, snapshot, settings, target=target, ledger=ledger)
         unpaused = _set_paused(cursor, {dag_id: manifest.paused[dag_id] for dag_id in to_set})
         ledger.unpaused = unpaused + (ledger.unpaused if ledger.live else 0)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from continuity.errors import SnapshotDamaged
+from continuity.settings import FULL
 from continuity.storage import SnapshotStore
 
 NAME = "manifest.json"
@@ -73,7 +74,7 @@ class Manifest:
     skipped: list[dict[str, str]]
     unknown_tables: list[str]
     spec: Mapping[str, Any] | None
-    mode: str = "full"
+    mode: str = FULL
 
     @property
     def rows(self) -> int:

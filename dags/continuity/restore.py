@@ -15,14 +15,14 @@ from typing import Any
 from psycopg2 import extensions, sql
 
 from continuity import ledger as ledgers
-from continuity import policy, prepare, secrets, verify
+from continuity import policy, portable, prepare, secrets, verify
 from continuity.carry import Carrier, reserve_ids
 from continuity.catalog import Catalog, alembic_heads, insert_order, read_catalog
 from continuity.errors import RestoreRefused
 from continuity.ledger import Ledger
 from continuity.manifest import Manifest, ObjectEntry, TableEntry, read_manifest
 from continuity.schema import fitting, losses
-from continuity.settings import InFlight, Settings
+from continuity.settings import FULL, InFlight, Settings
 from continuity.snapshot import PLAIN_FORMATS
 from continuity.staging import Stager
 from continuity.storage import SnapshotStore
@@ -30,6 +30,11 @@ from continuity.storage import SnapshotStore
 log = logging.getLogger(__name__)
 
 LIMITS = {"statement_timeout": "2h", "lock_timeout": "5min", "idle_in_transaction_session_timeout": "10min"}
+#: How to do without what a refusal names.
+ACCEPT = (
+    'To go without that, restore with "mode": "portable": connections, variables, pools, users and roles, paused flags '
+    "and the last run of each schedule"
+)
 #: Inserted when the environment goes live, parents first: triggerers run, and deadlines pass, whatever is paused.
 AT_GO_LIVE = ("trigger", "callback", "deadline")
 #: Carried right before the commit: the scheduler locks every pool whenever it queues something, and gives up where a
@@ -83,10 +88,11 @@ def restore_state(target: Target, snapshot: Snapshot, settings: Settings, in_fli
 
     Raises ContinuityError with the database unchanged.
     """
-    check_objects(snapshot)
     manifest = snapshot.manifest
+    refuse_portable(manifest)
+    check_objects(snapshot)
     with transaction(target.connection) as cursor:
-        done = ledgers.read_for(cursor, manifest.snapshot_id)
+        done = ledgers.read_for(cursor, manifest.snapshot_id, mode=FULL)
         if done:
             return done, True
         catalog = read_catalog(cursor)
@@ -101,7 +107,7 @@ def restore_state(target: Target, snapshot: Snapshot, settings: Settings, in_fli
     offsets = reserve_ids(target.connection, catalog, highest)
     with transaction(target.connection) as cursor:
         ledgers.take_turn(cursor, ledgers.STATE_LOCK)
-        done = ledgers.read_for(cursor, manifest.snapshot_id)
+        done = ledgers.read_for(cursor, manifest.snapshot_id, mode=FULL)
         if done:
             return done, True
         carrier = Carrier(cursor, catalog, plan, offsets, same_schema=same_schema)
@@ -116,6 +122,10 @@ def restore_history(target: Target, snapshot: Snapshot, settings: Settings) -> i
     """Carry what the ledger does not list as done, one transaction per object; returns the rows of this call."""
     manifest = snapshot.manifest
     with transaction(target.connection) as cursor:
+        ledger = ledgers.read_for(cursor, manifest.snapshot_id)
+        if ledger and ledger.mode != FULL:
+            log.info("snapshot %s was restored in %s mode: no history follows", manifest.snapshot_id, ledger.mode)
+            return 0
         catalog = read_catalog(cursor)
         plan = policy.make_plan(catalog, settings.tables)
     rows = 0
@@ -138,7 +148,16 @@ def tables_in_order(manifest: Manifest, catalog: Catalog, plan: policy.Plan) -> 
 def refuse_losses(manifest: Manifest, catalog: Catalog, plan: policy.Plan) -> None:
     found = losses(manifest, catalog, plan)
     if found:
-        raise RestoreRefused("this database has another schema, and a restore would lose: " + "; ".join(found))
+        raise RestoreRefused(
+            f"this database has another schema, and a restore would lose: {'; '.join(found)}. {ACCEPT}"
+        )
+
+
+def refuse_portable(manifest: Manifest) -> None:
+    """Raises RestoreRefused for a snapshot that a full restore would find incomplete."""
+    if manifest.mode != FULL:
+        lacking = "; ".join(portable.listed(portable.not_taken(manifest)))
+        raise RestoreRefused(f"snapshot {manifest.snapshot_id} is {manifest.mode}; it lacks: {lacking}. {ACCEPT}")
 
 
 @contextmanager

@@ -21,6 +21,11 @@ IN_FLIGHT = ("rerun", "fail")
 TABLE_VERDICTS = ("carry", "skip")
 DEFAULT_PARSE_DEADLINE = 900
 
+#: What a snapshot holds, and what a restore carries: all there is, or what any Airflow version can take up.
+FULL = "full"
+PORTABLE = "portable"
+MODES = (FULL, PORTABLE)
+
 
 @dataclass(frozen=True)
 class InFlight:
@@ -113,6 +118,7 @@ class RunConf:
     request_id: str | None = None
     in_flight: InFlight | None = None
     parse_deadline_seconds: int = DEFAULT_PARSE_DEADLINE
+    mode: str = FULL
 
     @classmethod
     def parse(cls, conf: Any, optional: tuple[str, ...] = ()) -> RunConf:
@@ -126,6 +132,7 @@ class RunConf:
             request_id=parse_request_id(document),
             in_flight=InFlight.parse(in_flight, "conf.in_flight") if in_flight is not None else None,
             parse_deadline_seconds=_seconds(document.get("parse_deadline_seconds", DEFAULT_PARSE_DEADLINE)),
+            mode=_choice(document.get("mode", FULL), "conf.mode", MODES),
         )
 
 

@@ -48,11 +48,16 @@ class Stager:
                     stage, columns, sql.Identifier(table.name)
                 )
             )
-            statement = sql.SQL("COPY {} ({}) FROM STDIN").format(stage, columns)
-            if table.verdict == "sealed":
-                self.cursor.copy_expert(statement, LineReader(self._unsealed(table, entry)))
-            else:
-                self._copy(statement, entry)
+            self.fill(stage, table, entry)
+
+    def fill(self, stage: sql.Identifier, table: TableEntry, entry: ObjectEntry) -> None:
+        """Bring the object's rows into a table that has its columns."""
+        columns = sql.SQL(", ").join(sql.Identifier(column.name) for column in table.columns)
+        statement = sql.SQL("COPY {} ({}) FROM STDIN").format(stage, columns)
+        if table.verdict == "sealed":
+            self.cursor.copy_expert(statement, LineReader(self._unsealed(table, entry)))
+        else:
+            self._copy(statement, entry)
         if self.cursor.rowcount != entry.rows:
             raise SnapshotDamaged(entry.name, f"it has {self.cursor.rowcount} rows, its manifest says {entry.rows}")
 

@@ -11,11 +11,13 @@ from continuity import beat as beats
 from continuity import connect, errors, verify
 from continuity import guard as guards
 from continuity.aws import IMPATIENT, client
+from continuity.ledger import Ledger
 from continuity.live import go_live
 from continuity.manifest import NAME as MANIFEST
 from continuity.manifest import Manifest
-from continuity.restore import Target, open_snapshot, restore_history, restore_state
-from continuity.settings import RunConf, Settings, load_settings, parse_request_id
+from continuity.portable_restore import restore_portable
+from continuity.restore import Snapshot, Target, open_snapshot, restore_history, restore_state
+from continuity.settings import PORTABLE, RunConf, Settings, load_settings, parse_request_id
 from continuity.snapshot import Source, take_snapshot
 from continuity.storage import SnapshotStore
 from continuity.tidy import forget_old_runs
@@ -67,24 +69,34 @@ def restored_state(conf: Any) -> dict[str, Any]:
     """`continuity_restore`, task `state`."""
     settings = load_settings()
     with _answering(settings, conf, errors.RESTORE_FAILED) as answer:
-        run = RunConf.parse(conf, optional=("in_flight",))
+        run = RunConf.parse(conf, optional=("in_flight", "mode"))
         found = open_snapshot(_store(settings), client("kms", settings.region), settings, run.snapshot_id)
-        with connect.own_connection(connect.engine()) as connection:
-            target = Target(connection, connect.fernet_keys())
-            ledger, already = restore_state(target, found, settings, run.in_flight or settings.in_flight)
+        ledger, already = _restore(found, settings, run)
         answer.output = {
             "snapshot_id": run.snapshot_id,
             "rows": ledger.rows,
             "unpaused": ledger.unpaused,
             "already": already,
+            "mode": ledger.mode,
+            "left_out": ledger.left_out,
         }
     return dict(answer.output)
+
+
+def _restore(found: Snapshot, settings: Settings, run: RunConf) -> tuple[Ledger, bool]:
+    with connect.own_connection(connect.engine()) as connection:
+        target = Target(connection, connect.fernet_keys())
+        if run.mode == PORTABLE:
+            return restore_portable(target, found, settings)
+        return restore_state(target, found, settings, run.in_flight or settings.in_flight)
 
 
 def restored_history(conf: Any) -> dict[str, Any]:
     """`continuity_restore`, task `history`; nobody waits for it."""
     settings = load_settings()
-    run = RunConf.parse(conf, optional=("in_flight",))
+    run = RunConf.parse(conf, optional=("in_flight", "mode"))
+    if run.mode == PORTABLE:
+        return {"snapshot_id": run.snapshot_id, "rows": 0}
     found = open_snapshot(_store(settings), client("kms", settings.region), settings, run.snapshot_id)
     with connect.own_connection(connect.engine()) as connection:
         rows = restore_history(Target(connection, connect.fernet_keys()), found, settings)
