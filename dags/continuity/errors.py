@@ -49,7 +49,11 @@ class KeyRefused(ContinuityError):
 
 
 class DatabaseUnreachable(ContinuityError):
-    """The metadata database does not let us in, or does not answer."""
+    """The metadata database does not let us in, or does not answer; `may_pass`: it may later."""
+
+    def __init__(self, why: str, *, may_pass: bool = True) -> None:
+        super().__init__(why)
+        self.may_pass = may_pass
 
 
 class NobodyWaits(ContinuityError):
@@ -69,3 +73,25 @@ class LeaseUnreadable(ContinuityError):
 
     def __init__(self, table: str, region: str, why: str) -> None:
         super().__init__(f"the lease cannot be read from table {table} in {region}: {why}; nothing was changed")
+
+
+class RestRefused(ContinuityError):
+    """Airflow's REST API does not do what it was asked for; `status` is the HTTP status, 0 where there was none."""
+
+    def __init__(self, what: str, code: str, status: int) -> None:
+        super().__init__(f"{what} by InvokeRestApi: {code}" + (f", HTTP status {status}" if status else ""))
+        self.code, self.status = code, status
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether the same call may go well later."""
+        return self.status >= 500 or (self.status == 0 and self.code not in LASTING)
+
+    @property
+    def may_be_size(self) -> bool:
+        """Whether a smaller answer may be given."""
+        return self.status in (413, 500, 502, 504) or self.code == "ValidationException"
+
+
+#: What AWS says of calls that will not go well however often they are made.
+LASTING = frozenset({"AccessDeniedException", "ResourceNotFoundException", "ValidationException"})

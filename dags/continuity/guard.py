@@ -5,6 +5,7 @@ A Region that comes back, or was never gone, would otherwise run what the other 
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -14,15 +15,17 @@ from typing import Any, TypeGuard
 from botocore.exceptions import BotoCoreError, ClientError
 
 from continuity import variables
-from continuity.errors import BadInput, ContinuityError, LeaseUnreadable
-from continuity.ledger import take_turn
+from continuity.errors import BadInput, ContinuityError, LeaseUnreadable, UnreadableSecret
+from continuity.ledger import Memory, take_turn
 from continuity.policy import OWN_PREFIX
+from continuity.rest import RestApi
 from continuity.settings import REGION, Settings
 
 log = logging.getLogger(__name__)
 
 DAG_ID = "continuity_guard"
 VARIABLE = "continuity_guard"
+DESCRIPTION = "DAGs that were paused because another Region holds the lease; do not change it"
 KEY = {"pk": {"S": "lease"}, "sk": {"S": "lease"}}
 
 #: One guard at a time, also before there is a record to lock. The number is arbitrary and ours.
@@ -105,10 +108,36 @@ def fence(connection: Any, lease: Lease, now: datetime | None = None) -> list[st
         paused = sorted(row[0] for row in cursor.fetchall())
         record = merged(earlier, lease, paused, now or datetime.now(UTC))
         if record != earlier:
-            description = "DAGs that were paused because another Region holds the lease; do not change it"
-            variables.write(cursor, VARIABLE, asdict(record), description)
+            variables.write(cursor, VARIABLE, asdict(record), DESCRIPTION)
     log.warning("%s holds the lease (token %d); paused by this run: %s", lease.holder, lease.token, paused)
     return paused
+
+
+def fence_by_rest(api: RestApi, memory: Memory, lease: Lease, now: datetime | None = None) -> list[str]:
+    """The same without the database, DAG by DAG: each is recorded before it is paused. A run that is cut short has
+    paused the first of them; the next one goes on.
+    """
+    listed = api.every("/dags", "dags", "dag_id", paused=False)
+    paused = [dag["dag_id"] for dag in listed if not dag["dag_id"].startswith(OWN_PREFIX)]
+    earlier = _remembered(memory)
+    record = merged(earlier, lease, paused, now or datetime.now(UTC))
+    if record != earlier:
+        memory.remember(VARIABLE, asdict(record), DESCRIPTION)
+    unreachable = [dag_id for dag_id in paused if not api.set_paused(dag_id, True)]
+    if unreachable:
+        raise ContinuityError(f"these DAGs cannot be paused without the database: {', '.join(unreachable)}")
+    log.warning("%s holds the lease (token %d); paused by this run: %s", lease.holder, lease.token, paused)
+    return paused
+
+
+def _remembered(memory: Memory) -> Record | None:
+    """See `_record`."""
+    found = memory.find_variable(VARIABLE)
+    try:
+        return Record(**json.loads(found)) if found else None
+    except (ValueError, TypeError):
+        log.exception("variable %s is no record of the guard; it is replaced", VARIABLE)
+        return None
 
 
 def merged(earlier: Record | None, lease: Lease, paused: list[str], now: datetime) -> Record:
@@ -123,7 +152,7 @@ def _record(cursor: Any) -> Record | None:
     try:
         document = variables.read(cursor, VARIABLE, lock=True)
         return Record(**document) if document else None
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, UnreadableSecret):
         log.exception("variable %s is no record of the guard; it is replaced", VARIABLE)
         return None
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from continuity import variables
 from continuity.errors import ContinuityError, RestoreRefused
 from continuity.settings import FULL
 
 VARIABLE = "continuity_restore"
+DESCRIPTION = "Ledger of the restore into this environment; do not change it"
 
 #: One restore of a kind at a time, also before there is a ledger to lock. The numbers are arbitrary and ours. History
 #: has its own: going live never waits for it.
@@ -19,6 +22,13 @@ HISTORY_LOCK = STATE_LOCK + 1
 SNAPSHOT_LOCK = STATE_LOCK + 2
 
 
+class Memory(Protocol):
+    """Where a task without the database keeps variables of its own: the Task SDK."""
+
+    def find_variable(self, key: str) -> str | None: ...
+    def remember(self, key: str, value: Mapping[str, Any], description: str) -> None: ...
+
+
 @dataclass
 class Ledger:
     """What has been restored into this environment.
@@ -26,8 +36,8 @@ class Ledger:
     state_at: when, ISO 8601; rows: of the state phase; unpaused: DAGs that were, or will be, unpaused; offsets: added
     to the ids of a table; maps: ids of a table that became others than that, old (text) to new; inactive: DAGs that
     were not active at the cut; done: names of restored objects; history: names of the history objects that have a
-    place here; missing_dags: DAGs that were not parsed when it went live; mode:
-    full or portable; left_out: what the latter did not carry, in words.
+    place here; missing_dags: DAGs that were not parsed when it went live; mode: full or portable; left_out: what the
+    latter did not carry, in words; by_rest: whether it was restored without the database, hence without last runs.
     """
 
     snapshot_id: str
@@ -45,6 +55,7 @@ class Ledger:
     missing_dags: list[str] = field(default_factory=list)
     mode: str = FULL
     left_out: list[str] = field(default_factory=list)
+    by_rest: bool = False
 
     @property
     def to_come(self) -> list[str]:
@@ -61,6 +72,17 @@ def read(cursor: Any, lock: bool = False) -> Ledger | None:
     """The ledger, None where nothing was restored; `lock` keeps others from changing it until the transaction ends."""
     document = variables.read(cursor, VARIABLE, lock)
     return Ledger(**document) if document else None
+
+
+def recall(memory: Memory) -> Ledger | None:
+    """The ledger without the database, None where nothing was restored."""
+    found = memory.find_variable(VARIABLE)
+    return Ledger(**json.loads(found)) if found else None
+
+
+def remember(memory: Memory, ledger: Ledger) -> None:
+    """Insert or replace the ledger without the database."""
+    memory.remember(VARIABLE, asdict(ledger), DESCRIPTION)
 
 
 def read_for(cursor: Any, snapshot_id: str, lock: bool = False, mode: str | None = None) -> Ledger | None:
@@ -87,7 +109,7 @@ def of_snapshot(ledger: Ledger, snapshot_id: str, mode: str | None = None) -> Le
 
 def write(cursor: Any, ledger: Ledger) -> None:
     """Insert or replace the ledger within the caller's transaction."""
-    variables.write(cursor, VARIABLE, asdict(ledger), "Ledger of the restore into this environment; do not change it")
+    variables.write(cursor, VARIABLE, asdict(ledger), DESCRIPTION)
 
 
 def refuse_company(cursor: Any) -> None:
@@ -104,9 +126,8 @@ def refuse_company(cursor: Any) -> None:
         )
 
 
-def refuse_half_restored(cursor: Any) -> None:
+def refuse_half_restored(ledger: Ledger | None) -> None:
     """Raises ContinuityError while a restore into this environment is not done: a snapshot now would pass for whole."""
-    ledger = read(cursor)
     if ledger and not ledger.live:
         raise ContinuityError(
             f"snapshot {ledger.snapshot_id} was restored into this environment, which has not gone live with it: a "

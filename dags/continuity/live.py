@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -53,10 +53,12 @@ TIMED = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """unpaused: how many DAGs this environment runs again; missing_dags: those not parsed before the deadline."""
+    """unpaused: how many DAGs this environment runs again; missing_dags: those that stay paused, because they were not
+    parsed before the deadline or would run something twice; would_repeat: the latter."""
 
     unpaused: int
     missing_dags: list[str]
+    would_repeat: list[str] = field(default_factory=list)
 
 
 def go_live(
@@ -136,6 +138,11 @@ def _ledger(cursor: Any, snapshot_id: str) -> Ledger:
     ledger = ledgers.read_for(cursor, snapshot_id, lock=True)
     if not ledger:
         raise ContinuityError(f"the state of snapshot {snapshot_id} has not been restored here; going live comes after")
+    if ledger.by_rest:
+        raise ContinuityError(
+            f"snapshot {snapshot_id} was restored without the database, where no last run tells what would run twice: "
+            "go live by the DAG continuity_go_live in Airflow"
+        )
     return ledger
 
 

@@ -83,7 +83,7 @@ def take_snapshot(
     data_key = secrets.new_data_key(kms, settings.kms_key, context)
     with consistent_cut(source.connection) as cut:
         ledgers.refuse_company(cut.cursor)
-        ledgers.refuse_half_restored(cut.cursor)
+        ledgers.refuse_half_restored(ledgers.read(cut.cursor))
         if store.read_if_present(snapshot_id, manifest.NAME) is not None:
             raise ContinuityError(f"snapshot {snapshot_id} is already there; a snapshot is never overwritten")
         tidy(store)

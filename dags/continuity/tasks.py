@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -10,18 +12,28 @@ from typing import Any
 from continuity import beat as beats
 from continuity import connect, errors, verify
 from continuity import guard as guards
+from continuity import ledger as ledgers
 from continuity.aws import IMPATIENT, client
 from continuity.ledger import Ledger
-from continuity.live import go_live
+from continuity.live import Outcome, go_live
 from continuity.manifest import NAME as MANIFEST
 from continuity.manifest import Manifest
+from continuity.portable_rest import go_live_by_rest, restore_by_rest
 from continuity.portable_restore import restore_portable
-from continuity.restore import Snapshot, Target, open_snapshot, restore_history, restore_state
+from continuity.portable_snapshot import Outside, take_portable
+from continuity.rest import RestApi
+from continuity.restore import ACCEPT, Snapshot, Target, open_snapshot, restore_history, restore_state, transaction
 from continuity.settings import PORTABLE, RunConf, Settings, load_settings, parse_request_id
 from continuity.snapshot import Source, take_snapshot
 from continuity.storage import SnapshotStore
+from continuity.task_sdk import TaskSdk
 from continuity.tidy import forget_old_runs
 from continuity.tokens import Answer, answering
+
+log = logging.getLogger(__name__)
+
+#: A database that is failing over may be back within this time.
+ATTEMPTS, PAUSE_SECONDS = 3, 10.0
 
 
 def snapshot(conf: Any) -> dict[str, Any]:
@@ -30,11 +42,17 @@ def snapshot(conf: Any) -> dict[str, Any]:
     with _answering(settings, conf, errors.SNAPSHOT_FAILED, hand_on=True):
         run = RunConf.parse(conf)
         store = _store(settings)
-        with connect.own_connection(connect.engine()) as connection:
-            source = Source(connection, connect.fernet_keys(), connect.airflow_version())
-            kms = client("kms", settings.region)
-            check = partial(_refuse_if_fenced, settings)
-            done = take_snapshot(source, store, kms, settings, run.snapshot_id, check=check)
+        kms = client("kms", settings.region)
+        check = partial(_refuse_if_fenced, settings)
+        try:
+            engine = _engine()
+        except errors.DatabaseUnreachable as unreachable:
+            outside = Outside(_rest_api(settings), TaskSdk(), connect.airflow_version(), str(unreachable))
+            done = take_portable(outside, store, kms, settings, run.snapshot_id, check=check)
+        else:
+            with connect.own_connection(engine) as connection:
+                source = Source(connection, connect.fernet_keys(), connect.airflow_version())
+                done = take_snapshot(source, store, kms, settings, run.snapshot_id, check=check)
     return _told_of(store, done)
 
 
@@ -84,7 +102,13 @@ def restored_state(conf: Any) -> dict[str, Any]:
 
 
 def _restore(found: Snapshot, settings: Settings, run: RunConf) -> tuple[Ledger, bool]:
-    with connect.own_connection(connect.engine()) as connection:
+    try:
+        engine = _engine()
+    except errors.DatabaseUnreachable as unreachable:
+        if run.mode != PORTABLE:
+            raise errors.RestoreRefused(f"{unreachable}. {ACCEPT}") from None
+        return restore_by_rest(_rest_api(settings), TaskSdk(), found, settings)
+    with connect.own_connection(engine) as connection:
         target = Target(connection, connect.fernet_keys())
         if run.mode == PORTABLE:
             return restore_portable(target, found, settings)
@@ -98,7 +122,7 @@ def restored_history(conf: Any) -> dict[str, Any]:
     if run.mode == PORTABLE:
         return {"snapshot_id": run.snapshot_id, "rows": 0}
     found = open_snapshot(_store(settings), client("kms", settings.region), settings, run.snapshot_id)
-    with connect.own_connection(connect.engine()) as connection:
+    with connect.own_connection(_engine()) as connection:
         rows = restore_history(Target(connection, connect.fernet_keys()), found, settings)
     return {"snapshot_id": run.snapshot_id, "rows": rows}
 
@@ -109,22 +133,42 @@ def gone_live(conf: Any) -> dict[str, Any]:
     with _answering(settings, conf, errors.GO_LIVE_FAILED) as answer:
         run = RunConf.parse(conf, optional=("parse_deadline_seconds",))
         found = open_snapshot(_store(settings), client("kms", settings.region), settings, run.snapshot_id)
-        with connect.own_connection(connect.engine()) as connection:
-            target = Target(connection, connect.fernet_keys())
-            outcome = go_live(target, found, settings, run.parse_deadline_seconds)
+        outcome = _go_live(found, settings, run.parse_deadline_seconds)
         answer.output = {
             "snapshot_id": run.snapshot_id,
             "unpaused": outcome.unpaused,
             "missing_dags": outcome.missing_dags,
+            **({"would_repeat": outcome.would_repeat} if outcome.would_repeat else {}),
         }
     return dict(answer.output)
+
+
+def _go_live(found: Snapshot, settings: Settings, deadline_seconds: float) -> Outcome:
+    """The way the snapshot was restored: the database says nothing of last runs that the REST API could not restore."""
+    try:
+        engine = _engine()
+    except errors.DatabaseUnreachable as unreachable:
+        log.warning("%s", unreachable)
+    else:
+        with connect.own_connection(engine) as connection:
+            with transaction(connection) as cursor:
+                ledger = ledgers.read(cursor)
+            if not (ledger and ledger.by_rest):
+                target = Target(connection, connect.fernet_keys())
+                return go_live(target, found, settings, deadline_seconds)
+    return go_live_by_rest(_rest_api(settings), TaskSdk(), found, deadline_seconds)
 
 
 def beat() -> dict[str, Any]:
     """`continuity_beat`: the mark first, then its own tidying."""
     settings = load_settings()
     item = beats.put_beat(client("dynamodb", settings.region, IMPATIENT), settings)
-    with connect.own_connection(connect.engine()) as connection:
+    try:
+        engine = connect.engine()
+    except errors.DatabaseUnreachable as unreachable:
+        log.warning("old runs of %s stay: %s", beats.DAG_ID, unreachable)
+        return {"beat": item["sk"]["S"], "forgotten_runs": 0}
+    with connect.own_connection(engine) as connection:
         forgotten = forget_old_runs(connection, beats.DAG_ID)
     return {"beat": item["sk"]["S"], "forgotten_runs": forgotten}
 
@@ -133,10 +177,35 @@ def guard() -> dict[str, Any]:
     """`continuity_guard`: the lease decides, then its own tidying. An unreadable lease fails it and changes nothing."""
     settings = load_settings()
     lease = guards.read_lease(client("dynamodb", settings.region, IMPATIENT), settings)
-    with connect.own_connection(connect.engine()) as connection:
+    try:
+        engine = connect.engine()
+    except errors.DatabaseUnreachable as unreachable:
+        log.warning("old runs of %s stay: %s", guards.DAG_ID, unreachable)
+        paused = []
+        if guards.held_elsewhere(lease, settings):
+            paused = guards.fence_by_rest(_rest_api(settings), TaskSdk(), lease)
+        return {"holder": lease.holder if lease else "", "paused": len(paused), "forgotten_runs": 0}
+    with connect.own_connection(engine) as connection:
         paused = guards.fence(connection, lease) if guards.held_elsewhere(lease, settings) else []
         forgotten = forget_old_runs(connection, guards.DAG_ID)
     return {"holder": lease.holder if lease else "", "paused": len(paused), "forgotten_runs": forgotten}
+
+
+def _engine() -> Any:
+    """An engine of the metadata database. Raises DatabaseUnreachable where it stays out of reach for a while."""
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return connect.engine()
+        except errors.DatabaseUnreachable as unreachable:
+            if not unreachable.may_pass:
+                raise
+            log.warning("%s; trying again in %.0f s", unreachable, PAUSE_SECONDS)
+            time.sleep(PAUSE_SECONDS)
+    return connect.engine()
+
+
+def _rest_api(settings: Settings) -> RestApi:
+    return RestApi(client("mwaa", settings.region), settings.environment)
 
 
 def _refuse_if_fenced(settings: Settings) -> None:

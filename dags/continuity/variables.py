@@ -10,16 +10,32 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from continuity import connect
+from continuity.errors import UnreadableSecret
+
 
 def read(cursor: Any, key: str, lock: bool = False) -> Any:
     """The value, None where there is no such variable; `lock` keeps others from changing it until the transaction ends.
 
-    Raises ValueError where it is no JSON.
+    Raises ValueError where it is no JSON, UnreadableSecret where it cannot be decrypted.
     """
-    statement = "SELECT val FROM variable WHERE key = %s"
+    statement = "SELECT val, is_encrypted FROM variable WHERE key = %s"
     cursor.execute(statement + " FOR UPDATE" if lock else statement, (key,))
     row = cursor.fetchone()
-    return json.loads(row[0]) if row else None
+    if row is None:
+        return None
+    value, is_encrypted = row
+    if is_encrypted:  # written by way of Airflow, when the database could not be reached
+        value = _opened(value, key)
+    return json.loads(value)
+
+
+def _opened(value: str, key: str) -> str:
+    try:
+        keys = connect.fernet_keys()
+    except ImportError:
+        raise UnreadableSecret(f"variable {key} is encrypted, and there is no Airflow here to decrypt it") from None
+    return keys.decrypt(value, f"variable {key}")
 
 
 def write(cursor: Any, key: str, value: Mapping[str, Any], description: str) -> None:

@@ -80,6 +80,12 @@ locals {
         Resource  = local.lease_replica_arn
         Condition = local.lease_item
       },
+      {
+        Sid      = "ContinuityWithoutDatabase"
+        Effect   = "Allow"
+        Action   = ["airflow:InvokeRestApi"]
+        Resource = local.task_rest_api_arn
+      },
     ]
   })
 }

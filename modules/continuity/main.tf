@@ -22,6 +22,8 @@ locals {
 
   # InvokeRestApi is granted per Airflow role: User may start and read DAG runs, and cannot see or change secrets and users.
   rest_api_arn = "arn:${local.partition}:airflow:${local.region}:${local.account_id}:role/${var.name}/User"
+  # Where tasks cannot reach the database, the metadata DAGs list and write connections, variables, pools and paused flags: Op may, and manages no users and roles.
+  task_rest_api_arn = "arn:${local.partition}:airflow:${local.region}:${local.account_id}:role/${var.name}/Op"
 
   dag_folder = trim(var.dag_s3_path, "/")
 }

@@ -236,6 +236,11 @@ run "the_primary_takes_snapshots_and_keeps_a_replica_of_the_lease" {
   }
 
   assert {
+    condition     = [for statement in jsondecode(output.dag_policy_json).Statement : statement.Resource if contains(statement.Action, "airflow:InvokeRestApi")] == ["arn:aws:airflow:us-west-2:111122223333:role/analytics/Op"]
+    error_message = "Tasks may use the REST API of their own environment only, and not as its administrator."
+  }
+
+  assert {
     condition     = [for statement in jsondecode(aws_iam_role_policy.function["replicate_existing"].policy).Statement : statement.Resource if statement.Sid == "PassBatchReplicationRole"] == ["arn:aws:iam::111122223333:role/batch"]
     error_message = "Only the Batch Replication role may be passed."
   }

@@ -79,12 +79,13 @@ def surroundings(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     """A stand-in with everything an environment of one version needs, but no environment yet."""
     stand_in = start_stand_in(tmp_path_factory.mktemp("local_mwaa"))
     try:
-        yield _surround(stand_in, request.param)
+        yield surround(stand_in, request.param)
     finally:
         stand_in.stop()
 
 
-def _surround(stand_in: RunningStandIn, version: str) -> Surroundings:
+def surround(stand_in: RunningStandIn, version: str) -> Surroundings:
+    """Bucket, role and network for an environment of this version."""
     bucket = "under-test-dags"
     s3, iam, ec2 = (stand_in.client(service, REGION) for service in ("s3", "iam", "ec2"))
     s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})

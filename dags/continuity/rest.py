@@ -1,0 +1,106 @@
+"""Airflow's REST API (3.x) by InvokeRestApi, from within a task. What it says of secrets is masked, and never used.
+
+Answers and errors may show values of variables, so that no message repeats them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+from urllib.parse import quote
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from continuity.errors import RestRefused
+
+#: InvokeRestApi takes no longer path, and answers no more entries at a time.
+LONGEST_PATH = 64
+PAGES = (100, 10, 1)  # an answer has at most 6 MB: a page that is too large is asked for in smaller ones
+#: It takes 10 calls a second, of which the functions need some too.
+SECONDS_PER_CALL = 0.2
+ATTEMPTS = 5
+
+
+class RestApi:
+    """The REST API of one environment; slow enough for its limit, and patient with a web server that is busy."""
+
+    def __init__(self, mwaa: Any, environment: str, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._mwaa, self._environment, self._sleep = mwaa, environment, sleep
+
+    def call(
+        self, method: str, path: str, *, query: Mapping[str, Any] | None = None, body: Mapping[str, Any] | None = None
+    ) -> Any:
+        """What Airflow answers. Raises RestRefused with the HTTP status (0: there was no answer).
+
+        Every call we make may be repeated: one that fails for a reason that may pass is.
+        """
+        arguments: dict[str, Any] = {"Name": self._environment, "Method": method, "Path": path}
+        if query:
+            arguments["QueryParameters"] = dict(query)
+        if body is not None:
+            arguments["Body"] = dict(body)
+        for attempt in range(1, ATTEMPTS + 1):
+            self._sleep(SECONDS_PER_CALL * (1 if attempt == 1 else 2**attempt))
+            refused = self._refusal(method, path, arguments)
+            if not isinstance(refused, RestRefused):
+                return refused
+            if not refused.may_pass or attempt == ATTEMPTS:
+                break
+        raise refused
+
+    def _refusal(self, method: str, path: str, arguments: Mapping[str, Any]) -> Any:
+        """The answer, or the RestRefused to raise; made outside of the handlers, whose errors may show values."""
+        try:
+            return self._mwaa.invoke_rest_api(**arguments).get("RestApiResponse", {})
+        except ClientError as error:
+            status = int(error.response.get("RestApiStatusCode") or 0)  # type: ignore[call-overload]
+            code = error.response["Error"]["Code"]
+        except BotoCoreError as error:
+            status, code = 0, type(error).__name__
+        return RestRefused(f"{method} {path}", code, status)
+
+    def every(self, path: str, key: str, order_by: str, **query: Any) -> list[dict[str, Any]]:
+        """Every entry of a collection: `key` is its member in the answer, `order_by` keeps the pages in order.
+
+        Raises RestRefused, also where the collection changes too fast to be read whole.
+        """
+        for _ in range(ATTEMPTS):
+            entries = list(self._paged(path, key, {**query, "order_by": order_by}))
+            total = self.call("GET", path, query={**query, "limit": 1, "order_by": order_by})["total_entries"]
+            if len(entries) == total:
+                return entries
+        raise RestRefused(f"GET {path}", "the collection changes while it is read", 0)
+
+    def set_paused(self, dag_id: str, paused: bool) -> bool:
+        """Set a DAG's paused flag; False where its id is too long for a path and not the only one of its like."""
+        path = f"/dags/{quote(dag_id, safe='')}"
+        if len(path) <= LONGEST_PATH:
+            self.call("PATCH", path, body={"is_paused": paused})
+            return True
+        like = {"dag_id_pattern": dag_id, "limit": 2}
+        alike = self.call("GET", "/dags", query=like)["dags"]
+        if [dag["dag_id"] for dag in alike] != [dag_id]:
+            return False
+        self.call("PATCH", "/dags", query=like, body={"is_paused": paused})
+        return True
+
+    def _paged(self, path: str, key: str, query: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        offset, total = 0, 1
+        while offset < total:
+            answer = self._page(path, {**query, "offset": offset})
+            total = int(answer["total_entries"])
+            found = answer[key]
+            if not found:
+                return
+            yield from found
+            offset += len(found)
+
+    def _page(self, path: str, query: Mapping[str, Any]) -> Any:
+        for limit in PAGES[:-1]:
+            try:
+                return self.call("GET", path, query={**query, "limit": limit})
+            except RestRefused as refused:
+                if not refused.may_be_size:
+                    raise
+        return self.call("GET", path, query={**query, "limit": PAGES[-1]})

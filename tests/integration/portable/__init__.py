@@ -1,0 +1,1 @@
+"""Portable mode on real Airflows: snapshot and restore by the metadata DAGs themselves."""

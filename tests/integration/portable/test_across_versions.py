@@ -1,0 +1,86 @@
+"""A full snapshot of a real 2.10.3, restored in portable mode into a real Airflow 3, whose scheduler then goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from tests.integration.local_mwaa.conftest import surround, wait_for
+from tests.integration.portable.home import Home
+from tests.local_aws.fixtures import start_stand_in
+
+SNAPSHOT = "20260401T000000Z-000000b2"
+SOURCE, TARGET = "2.10.3", "3.3.1"
+#: DAG -> seconds from one run to the next; those in CATCH_UP have every run since their start.
+PERIODS = {"across_catchup": 60, "across_cron": 60, "across_delta": 20, "across_delta_catchup": 60}
+CATCH_UP = ("across_catchup", "across_delta_catchup")
+
+
+@pytest.fixture
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    stand_in = start_stand_in(tmp_path_factory.mktemp("across"))
+    try:
+        yield Home.make(surround(stand_in, SOURCE))
+    finally:
+        stand_in.stop()
+
+
+def due(home: Home) -> dict[str, list[datetime]]:
+    """When the scheduled runs of each DAG were due, in order. Before Airflow 3 that was the end of their interval."""
+    column = "data_interval_end" if home.major == 2 else "run_after"
+    found: dict[str, list[datetime]] = {}
+    statement = (
+        f"SELECT dag_id, {column} FROM dag_run WHERE run_type = 'scheduled' AND dag_id LIKE 'across%%' ORDER BY 2"  # noqa: S608
+    )
+    for dag_id, at in home.ask(statement):
+        found.setdefault(dag_id, []).append(at)
+    return found
+
+
+def test_nothing_runs_twice(home: Home, tmp_path: Path) -> None:
+    """Failure covered: only the `dag` row is carried, and everything runs again; the latest run is carried, and older
+    intervals run again because the DAG is unpaused at its first parse."""
+    start = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(minutes=8)
+    workload = tmp_path / "across.py"
+    template = Path(__file__).with_name("workload") / "across.template"
+    workload.write_text(template.read_text().replace("START", repr(start.isoformat())))
+    home.put_dags(workload)
+    home.create(SOURCE)
+    home.set_paused(dict.fromkeys(PERIODS, False))
+    wait_for("runs of every schedule", lambda: len(due(home)) == len(PERIODS) and len(due(home)[CATCH_UP[0]]) >= 8, 300)
+    state, told = home.run("continuity_snapshot", "take", snapshot_id=SNAPSHOT)
+    assert (state, told["verify"]["mode"]) == ("success", "full"), home.log_of("take")
+    before = due(home)
+    home.lose()
+
+    home.put_dags()
+    home.create(TARGET)
+    state, told = home.run("continuity_restore", "refused", snapshot_id=SNAPSHOT)
+    assert state == "failed"
+    assert "this database has another schema, and a restore would lose: " in home.log_of("refused")
+    state, told = home.run("continuity_restore", "restore", snapshot_id=SNAPSHOT, mode="portable")
+    assert state == "success", home.log_of("restore")
+    restored = due(home)
+    home.put_dags(workload)
+    state, told = home.run("continuity_go_live", "live", snapshot_id=SNAPSHOT, parse_deadline_seconds=240)
+    assert state == "success", home.log_of("live")
+    assert told["go_live"] == {
+        "snapshot_id": SNAPSHOT,
+        "unpaused": len(PERIODS),
+        "missing_dags": [],
+    }
+    wait_for("the next runs", lambda: all(len(runs) >= 2 for runs in due(home).values()), 300)
+    for dag_id, runs in due(home).items():
+        (last,) = restored[dag_id]
+        assert last in before[dag_id]
+        assert runs[0] == last
+        assert len(set(runs)) == len(runs)
+        steps = {(later - earlier).total_seconds() for earlier, later in pairwise(runs)}
+        if dag_id in CATCH_UP:
+            assert steps == {PERIODS[dag_id]}
+        else:  # without catch-up a timedelta counts from when the scheduler takes it up again
+            assert all(step >= PERIODS[dag_id] for step in steps), (dag_id, runs)
