@@ -15,6 +15,7 @@ from mwaa_continuity.app import Result
 from mwaa_continuity.events import Event
 from mwaa_continuity.lease_table import read_lease
 from mwaa_continuity.log import Log
+from mwaa_continuity.manifest import PORTABLE
 from mwaa_continuity.settings import Settings, variable
 
 #: An environment whose update failed goes on running as it was.
@@ -118,6 +119,7 @@ def verify(event: Event, log: Log) -> Result:
         settings.environment,
         {
             "SnapshotAgeSeconds": age,
+            "SnapshotPortable": int(found.mode == PORTABLE),
             "SnapshotBytes": found.size,
             "SnapshotDurationSeconds": (found.completed_at - found.started_at).total_seconds(),
         },
@@ -125,6 +127,7 @@ def verify(event: Event, log: Log) -> Result:
     log.info("verified", snapshot_id=snapshot_id, objects=len(found.objects), bytes=found.size)
     return {
         "snapshot_id": snapshot_id,
+        "mode": found.mode,
         "objects": len(found.objects),
         "rows": found.rows,
         "bytes": found.size,

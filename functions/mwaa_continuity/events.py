@@ -78,6 +78,15 @@ def flag(event: Event, field: str) -> bool:
     return value
 
 
+def optional_choice(event: Event, field: str, choices: tuple[str, ...]) -> str | None:
+    """One of a few words, or none where the field is missing or null."""
+    accepted = f"{', '.join(choices)}, or null"
+    value = optional_text(event, field, accepted)
+    if value is not None and value not in choices:
+        raise BadInput(f"{field} is another word; accepted: {accepted}")
+    return value
+
+
 def snapshot_id(event: Event, field: str = "snapshot_id") -> str:
     """The id of a snapshot."""
     accepted = "YYYYMMDDTHHMMSSZ-<8 hex digits>"

@@ -14,6 +14,9 @@ from typing import Any, Final
 from mwaa_continuity.errors import SnapshotRefused
 
 FORMAT: Final = 1
+FULL: Final = "full"
+PORTABLE: Final = "portable"
+MODES: Final = (FULL, PORTABLE)
 SHA256: Final = re.compile(r"[0-9a-f]{64}")
 FILE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
@@ -40,6 +43,7 @@ class Manifest:
     completed_at: datetime
     objects: tuple[ObjectClaim, ...]
     rows: int
+    mode: str  #: full, or portable where the snapshot was taken without the database
     encrypted_data_key: bytes
 
     @property
@@ -87,9 +91,18 @@ def read(document: Mapping[str, Any]) -> Manifest:
         started_at=instant(document["started_at"]),
         completed_at=instant(document["completed_at"]),
         objects=tuple(claims),
+        mode=mode_of(document),
         rows=sum(whole(table["rows"]) for table in document["tables"]),
         encrypted_data_key=base64.b64decode(document["encryption"]["encrypted_data_key"], validate=True),
     )
+
+
+def mode_of(document: Mapping[str, Any]) -> str:
+    """What the snapshot holds."""
+    mode = document["mode"]
+    if mode not in MODES:
+        raise ValueError("its mode is not known here")
+    return str(mode)
 
 
 def claim_of(item: Mapping[str, Any]) -> ObjectClaim:

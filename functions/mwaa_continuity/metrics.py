@@ -14,6 +14,7 @@ UNITS: Final[Mapping[str, str]] = {
     "UnknownHealth": "Count",
     "EnvironmentChanging": "Count",
     "SnapshotAgeSeconds": "Seconds",
+    "SnapshotPortable": "Count",
     "SnapshotBytes": "Bytes",
     "SnapshotDurationSeconds": "Seconds",
 }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -18,10 +20,13 @@ from mwaa_continuity.errors import (
 )
 from mwaa_continuity.events import Event
 from mwaa_continuity.log import Log
-from mwaa_continuity.manifest import Manifest
+from mwaa_continuity.manifest import FULL, MODES, Manifest
 from mwaa_continuity.settings import Settings, variable
 
 NEEDED_DAGS = ("continuity_restore", "continuity_go_live")
+
+#: A database that tasks could not reach for a while is no reason to do without history and work in flight.
+FULL_PREFERRED: Final = timedelta(hours=2)
 
 #: A state machine carries the answer on, so it names the newest rejected snapshots only.
 NAMED_REJECTED = 20
@@ -34,8 +39,9 @@ def handler(event: object, context: object) -> Result:
 
 
 def select(event: Event, log: Log) -> Result:
-    """The newest snapshot that is complete and unaltered in this Region, or the one asked for.
+    """The newest snapshot that is complete and unaltered in this Region, or the one asked for, and how to restore it.
 
+    A portable one gives way to a full one that is little older: it holds no history, and no work in flight.
     `recorded` is what an earlier attempt of this failover chose. It comes first while the environment is there: that
     may hold its state already, and is not restored a second time from another one.
 
@@ -45,12 +51,16 @@ def select(event: Event, log: Log) -> Result:
     bucket = variable("SNAPSHOT_BUCKET")
     wanted = events.optional_snapshot_id(event)
     recorded = events.optional_snapshot_id(event, "recorded")
+    mode = events.optional_choice(event, "restore_mode", MODES)
     s3, kms = aws.client("s3"), aws.client("kms")
     candidates = [wanted] if wanted else snapshots.newest_first(s3, bucket, settings.environment)
     if recorded and not wanted and environment_is_there(settings.environment):
         candidates = [recorded, *(found for found in candidates if found != recorded)]
     rejected: list[dict[str, str]] = []
+    best: Manifest | None = None  # a portable one, until a full one is found that is little older
     for snapshot_id in candidates:
+        if best and named_at(best.snapshot_id) - named_at(snapshot_id) > FULL_PREFERRED:
+            break
         try:
             chosen = snapshots.prove(s3, kms, bucket, settings.environment, snapshot_id)
         except SnapshotRefused as error:
@@ -59,7 +69,15 @@ def select(event: Event, log: Log) -> Result:
             log.warning("rejected", snapshot_id=snapshot_id, why=str(error))
             rejected.append({"snapshot_id": snapshot_id, "why": str(error)[:500]})
             continue
-        return selected(chosen, rejected, log)
+        if best is None or chosen.mode == FULL:
+            if best:
+                why = f"it is portable, and {snapshot_id} is full and little older"
+                rejected.append({"snapshot_id": best.snapshot_id, "why": why})
+            best = chosen
+        if best.mode == FULL or wanted or snapshot_id == recorded:
+            break
+    if best:
+        return selected(best, mode, rejected, log)
     reasons = "; ".join(item["why"] for item in rejected[:3]) or "there is none"
     raise NoSnapshot(f"no snapshot of {settings.environment} in bucket {bucket} can be restored: {reasons}")
 
@@ -70,7 +88,12 @@ def environment_is_there(name: str) -> bool:
     return environment is not None and environment["Status"] != "DELETED"
 
 
-def selected(chosen: Manifest, rejected: list[dict[str, str]], log: Log) -> Result:
+def named_at(snapshot_id: str) -> datetime:
+    """The instant that a snapshot's id names."""
+    return datetime.strptime(snapshot_id[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+
+
+def selected(chosen: Manifest, mode: str | None, rejected: list[dict[str, str]], log: Log) -> Result:
     """The answer for a chosen snapshot."""
     rpo = max(0, round(time.time() - chosen.cut_at.timestamp()))
     log.info("selected", snapshot_id=chosen.snapshot_id, rpo_seconds=rpo)
@@ -78,6 +101,7 @@ def selected(chosen: Manifest, rejected: list[dict[str, str]], log: Log) -> Resu
         "snapshot_id": chosen.snapshot_id,
         "cut_at": chosen.cut_at.isoformat(),
         "rpo_seconds": rpo,
+        "restore_mode": mode or chosen.mode,
         "rejected": rejected[:NAMED_REJECTED],
     }
 
@@ -107,7 +131,8 @@ def why_not_ready(environment: str) -> str | None:
 
 def start(event: Event, log: Log) -> Result:
     """Start the restore DAG, which answers by task token."""
-    return dag_runs.start("continuity_restore", event, log)
+    mode = events.optional_choice(event, "restore_mode", MODES)
+    return dag_runs.start("continuity_restore", event, log, **({"mode": mode} if mode else {}))
 
 
 def go_live(event: Event, log: Log) -> Result:

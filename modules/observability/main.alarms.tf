@@ -45,6 +45,24 @@ resource "aws_cloudwatch_metric_alarm" "snapshot_age" {
   tags               = var.tags
 }
 
+resource "aws_cloudwatch_metric_alarm" "snapshot_portable" {
+  alarm_name          = "${var.prefix}-snapshot-portable"
+  alarm_description   = "The newest snapshot of ${var.name} in ${local.region} is portable, because tasks could not reach the metadata database: it holds connections, variables, pools, paused flags and the last run of each schedule, but no history, no work in flight, no users and roles. A failover restores a full snapshot that is at most two hours older, else this one. The log of continuity_snapshot says what kept the task from the database."
+  namespace           = "MwaaContinuity"
+  metric_name         = "SnapshotPortable"
+  dimensions          = { Environment = var.name }
+  statistic           = "Maximum"
+  period              = 60
+  evaluation_periods  = 1
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 0
+  # The state of the newest snapshot lasts until the next one.
+  treat_missing_data = "ignore"
+  alarm_actions      = [local.topic_arn]
+  ok_actions         = [local.topic_arn]
+  tags               = var.tags
+}
+
 resource "aws_cloudwatch_metric_alarm" "function_errors" {
   for_each = var.function_arns
 

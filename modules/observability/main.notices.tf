@@ -26,7 +26,7 @@ locals {
         # An execution that found nothing to do succeeds as well, but only one that went live says so in its output.
         output      = "*went_live*"
         description = "Tells when ${machine} of ${var.name} succeeded"
-        sentence    = "The failover of the MWAA environment ${var.name} is complete: since <time> it is live in <region>. What it restored, and the work of how many seconds is run again or lost (rpo_seconds): <output>. Tell its users the new web address, and keep the other Region's environment from running until it is failed back. Execution: <execution>"
+        sentence    = "The failover of the MWAA environment ${var.name} is complete: since <time> it is live in <region>. What it restored, how (restore_mode portable: without history and work in flight), and the work of how many seconds is run again or lost (rpo_seconds): <output>. Tell its users the new web address, and keep the other Region's environment from running until it is failed back. Execution: <execution>"
       } if machine == "failover"
     },
   )

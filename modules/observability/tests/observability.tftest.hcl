@@ -110,6 +110,11 @@ run "silence_of_the_primary_is_an_alarm_and_of_the_secondary_is_none" {
   }
 
   assert {
+    condition     = aws_cloudwatch_metric_alarm.snapshot_portable.metric_name == "SnapshotPortable" && aws_cloudwatch_metric_alarm.snapshot_portable.threshold == 0 && aws_cloudwatch_metric_alarm.snapshot_portable.treat_missing_data == "ignore" && length(aws_cloudwatch_metric_alarm.snapshot_portable.alarm_actions) == 1
+    error_message = "A fall to portable snapshots must be told once, and again when they are full."
+  }
+
+  assert {
     condition     = aws_cloudwatch_metric_alarm.snapshot_age.treat_missing_data == "notBreaching"
     error_message = "The secondary takes no snapshots before it holds the lease: that is no alarm."
   }

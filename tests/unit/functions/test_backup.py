@@ -189,6 +189,24 @@ def test_errors_of_the_rest_api(active: Account, failure: Any, error: type[Excep
         call("start", snapshot_id=SNAPSHOT, task_token=TOKEN)
 
 
+@pytest.mark.parametrize(("mode", "metric"), [("full", 0.0), ("portable", 1.0)])
+def test_the_mode_is_told(account: Account, mode: str, metric: float) -> None:
+    """Failure covered: snapshots hold no history any more, and nobody knows."""
+    account.snapshot(SNAPSHOT, mode=mode)
+    assert call("verify", snapshot_id=SNAPSHOT)["mode"] == mode
+    now = datetime.now(UTC)
+    published = account.cloudwatch[SECONDARY].get_metric_statistics(
+        Namespace="MwaaContinuity",
+        MetricName="SnapshotPortable",
+        Dimensions=[{"Name": "Environment", "Value": NAME}],
+        StartTime=now - timedelta(minutes=5),
+        EndTime=now + timedelta(minutes=5),
+        Period=60,
+        Statistics=["Maximum"],
+    )["Datapoints"]
+    assert [point["Maximum"] for point in published] == [metric]
+
+
 def test_verify(account: Account) -> None:
     account.snapshot(SNAPSHOT)
     answer = call("verify", snapshot_id=SNAPSHOT)

@@ -94,6 +94,40 @@ def test_a_recorded_snapshot_that_went_bad_gives_way(account: Account) -> None:
     assert (answer["snapshot_id"], [item["snapshot_id"] for item in answer["rejected"]]) == (GOOD, [OLD])
 
 
+def test_a_portable_snapshot_gives_way_to_a_full_one_that_is_little_older(account: Account) -> None:
+    """Failure covered: a database out of reach for a moment, and the failover restores no history."""
+    account.snapshot(GOOD)
+    account.snapshot(NEW, mode="portable")
+    answer = call("select")
+    assert (answer["snapshot_id"], answer["restore_mode"]) == (GOOD, "full")
+    assert answer["rejected"] == [{"snapshot_id": NEW, "why": f"it is portable, and {GOOD} is full and little older"}]
+    asked = call("select", snapshot_id=NEW)
+    assert (asked["snapshot_id"], asked["restore_mode"]) == (NEW, "portable")
+
+
+def test_where_snapshots_are_portable_the_newest_is_restored_as_such(account: Account) -> None:
+    """Failure covered: an environment whose tasks never reach the database cannot fail over at all."""
+    long_ago = "20261121T061459Z-3333dddd"
+    account.snapshot(long_ago)
+    account.snapshot(GOOD, mode="portable")
+    account.snapshot(NEW, mode="portable")
+    answer = call("select")
+    assert (answer["snapshot_id"], answer["restore_mode"], answer["rejected"]) == (NEW, "portable", [])
+
+
+def test_the_mode_of_the_restore_can_be_asked_for(account: Account) -> None:
+    account.snapshot(GOOD)
+    assert call("select", restore_mode="portable")["restore_mode"] == "portable"
+    with pytest.raises(BadInput, match="restore_mode is another word; accepted: full, portable, or null"):
+        call("select", restore_mode="half")
+
+
+def test_a_manifest_of_an_unknown_mode_is_refused(account: Account) -> None:
+    account.snapshot(NEW, mode="half")
+    with pytest.raises(SnapshotRefused, match="its mode is not known here"):
+        call("select", snapshot_id=NEW)
+
+
 def test_an_empty_bucket_says_so(account: Account) -> None:
     assert not account.objects()
     with pytest.raises(NoSnapshot, match=f"no snapshot of {NAME} in bucket {SNAPSHOTS} can be restored: there is none"):
