@@ -18,7 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from continuity import aws, commands, outside, unsealed
 from continuity.errors import AccessRefused, BadInput, ContinuityError, DatabaseUnreachable, KeyRefused
-from continuity.settings import DEFAULT_PARSE_DEADLINE, IN_FLIGHT, TABLE_VERDICTS, parse_snapshot_id
+from continuity.settings import DEFAULT_PARSE_DEADLINE, FULL, IN_FLIGHT, MODES, TABLE_VERDICTS, parse_snapshot_id
 
 DONE, REFUSED, WRONG_USAGE, COULD_NOT = 0, 1, 2, 3
 
@@ -99,6 +99,12 @@ def parser() -> argparse.ArgumentParser:
     restore = _command(found, "restore", "restore a snapshot into any Airflow: state, then history", commands.restore)
     _database(restore)
     _snapshot(restore, default=commands.NEWEST)
+    restore.add_argument(
+        "--mode",
+        choices=MODES,
+        default=FULL,
+        help="portable: what any Airflow version can take up (default: %(default)s)",
+    )
     restore.add_argument("--in-flight", choices=IN_FLIGHT, default="rerun", help="(default: %(default)s)")
     restore.add_argument("--state-only", action="store_true", help="leave the history out; do it again without later")
     for kind in ("variable", "connection"):

@@ -22,8 +22,9 @@ from continuity.catalog import alembic_heads, read_catalog
 from continuity.errors import BadInput, SnapshotDamaged
 from continuity.manifest import NAME as MANIFEST
 from continuity.manifest import read_manifest
+from continuity.portable_restore import restore_portable
 from continuity.restore import Snapshot, Target, open_snapshot, restore_history, restore_state
-from continuity.settings import REGION, InFlight, Settings
+from continuity.settings import PORTABLE, REGION, InFlight, Settings
 from continuity.snapshot import Source, take_snapshot
 from continuity.storage import SnapshotStore
 
@@ -151,12 +152,18 @@ def snapshot(given: Namespace) -> int:
 
 def restore(given: Namespace) -> int:
     """Restore the state of a snapshot, and its history, into the Airflow behind a database URL."""
+    rows = 0
     with _target(given) as (target, found, settings):
-        ledger, already = restore_state(target, found, settings, InFlight(given.in_flight))
-        rows = 0 if given.state_only else restore_history(target, found, settings)
+        if given.mode == PORTABLE:
+            ledger, already = restore_portable(target, found, settings)
+        else:
+            ledger, already = restore_state(target, found, settings, InFlight(given.in_flight))
+            rows = 0 if given.state_only else restore_history(target, found, settings)
     document = {
         "snapshot_id": found.manifest.snapshot_id,
         "already": already,
+        "mode": ledger.mode,
+        "left_out": ledger.left_out,
         "state_rows": ledger.rows,
         "history_rows": rows,
         "to_unpause": ledger.unpaused,

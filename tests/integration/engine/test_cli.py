@@ -114,6 +114,21 @@ def test_a_snapshot_is_restored_into_any_airflow(sides: Callable[..., Side]) -> 
     assert_equal(expected, compare.counted(compare.canonical(read(target))))
 
 
+def test_a_portable_restore_says_first_what_it_leaves_out(sides: Callable[..., Side]) -> None:
+    source = sides("source")
+    target = sides("target", environment=source.environment)
+    source.snapshot(SNAPSHOT)
+    tool = Tool(target)
+    done = tool("restore", "--mode", "portable", "--json")
+    document = json.loads(done.stdout)
+    assert (document["mode"], document["history_rows"]) == ("portable", 0)
+    told = [line.partition(", left out: ")[2] for line in done.stderr.splitlines() if ", left out: " in line]
+    assert told == document["left_out"] != []
+    refused = tool("restore")
+    assert refused.returncode == 1
+    assert "in portable mode already, so it cannot be in full mode" in refused.stderr
+
+
 def test_a_snapshot_is_verified_and_looked_at(sides: Callable[..., Side]) -> None:
     source = sides("source")
     manifest = source.snapshot(SNAPSHOT)
