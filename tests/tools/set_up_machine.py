@@ -155,6 +155,7 @@ def python_environment(name: str, folder: Path, lock: Path, done_when: Path) -> 
             "pip",
             "install",
             "--quiet",
+            "--compile-bytecode",  # once, not in each of the many processes that are started
             "--require-hashes",
             "--python",
             folder / "bin" / "python",

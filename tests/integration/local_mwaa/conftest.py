@@ -56,7 +56,7 @@ class Surroundings:
         return next((found for found in self.stand_in.get("environments") if found["name"] == NAME), None)
 
 
-def wait_for(what: str, condition: Callable[[], Any], seconds: float = 60.0) -> Any:
+def wait_for(what: str, condition: Callable[[], Any], seconds: float = 120.0) -> Any:
     """The first true answer of `condition`; fails with `what` after a while."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -57,7 +57,7 @@ def test_it_becomes_available_once_airflow_is_up(surroundings: Surroundings) -> 
         mwaa.create_environment(Name=NAME, **surroundings.document)
     with pytest.raises(mwaa.exceptions.ValidationException, match="its status is CREATING"):
         mwaa.delete_environment(Name=NAME)
-    wait_for("environment", lambda: status(surroundings) != "CREATING", 120)
+    wait_for("environment", lambda: status(surroundings) != "CREATING", 360)
     environment = mwaa.get_environment(Name=NAME)["Environment"]
     assert environment["Status"] == "AVAILABLE"
     assert {key: environment[key] for key in surroundings.document} == surroundings.document
@@ -183,7 +183,7 @@ def test_new_and_deleted_files_reach_airflow(surroundings: Surroundings) -> None
     s3.put_object(Bucket=surroundings.bucket, Key="dags/nested/late.py", Body=source)
     wait_for("late DAG parsed", lambda: parsed(surroundings, "late"))
     s3.delete_object(Bucket=surroundings.bucket, Key="dags/nested/late.py")
-    wait_for("late DAG inactive", lambda: gone(surroundings, "late"), 90)
+    wait_for("late DAG inactive", lambda: gone(surroundings, "late"))
 
 
 def test_an_update_changes_the_configuration_and_keeps_the_history(surroundings: Surroundings) -> None:
@@ -266,7 +266,7 @@ def test_deletion_leaves_nothing_behind(surroundings: Surroundings) -> None:
     inside = wait_for("a new Airflow", lambda: (found := surroundings.inside()) and found["pids"] and found)
     mwaa = surroundings.client("mwaa")
     mwaa.delete_environment(Name=NAME)
-    wait_for("deletion", lambda: not mwaa.list_environments()["Environments"], 120)
+    wait_for("deletion", lambda: not mwaa.list_environments()["Environments"])
     assert alive(inside["pids"]) == []
     assert not surroundings.stand_in.events("environment_status", status="UNAVAILABLE")
     with pytest.raises(mwaa.exceptions.ResourceNotFoundException):

@@ -25,7 +25,7 @@ from tests.postgres import free_port
 
 _SUPERVISOR = Path(__file__).with_name("supervisor.py")
 _WEB_MODULES = Path(__file__).with_name("web")
-_START_SECONDS = 180
+_START_SECONDS = 300
 #: A component that dies this often within a minute will not come up.
 _DEATHS_ALLOWED = 3
 
