@@ -77,15 +77,19 @@ def told_as_complete(output: str) -> bool:
     return bool(rule.matches_event({"detail": {"status": "SUCCEEDED", "output": output}}))
 
 
-def test_going_live_names_snapshot_and_rpo_in_its_output(region: Region) -> None:
-    """Failure covered: a successful failover notifies nobody."""
+@pytest.mark.parametrize("mode", ["full", "portable"])
+def test_going_live_names_snapshot_rpo_and_mode_in_its_output(region: Region, mode: str) -> None:
+    """Failure covered: a successful failover notifies nobody; a portable snapshot is restored as a full one."""
+    region.account.snapshot(SNAPSHOT, mode=mode)
     region.deploy(parse_deadline_seconds=30)
     become(region.account, "AVAILABLE")
     region.answer_dags({"continuity_restore": restored, "continuity_go_live": gone_live})
     done = region.run("failover")
     output = json.loads(done["output"])
-    assert output["went_live"].keys() == {"snapshot_id", "cut_at", "rpo_seconds"}
-    assert output["went_live"]["snapshot_id"] == SNAPSHOT
+    assert output["went_live"].keys() == {"snapshot_id", "cut_at", "rpo_seconds", "restore_mode"}
+    assert (output["went_live"]["snapshot_id"], output["went_live"]["restore_mode"]) == (SNAPSHOT, mode)
+    told = {dag_id: run["conf"].get("mode") for (dag_id, _), run in region.account.mwaa.runs.items()}
+    assert told == {"continuity_restore": mode, "continuity_go_live": None}
     assert told_as_complete(done["output"])
     assert told_as_complete(json.dumps(output, separators=(",", ":")))
 
@@ -103,7 +107,7 @@ def test_dags_that_are_missing_at_go_live_fail_it_by_name(region: Region, missin
     assert (done["status"], done["error"]) == ("FAILED", "LiveButDagsMissing")
     shown = [name for name in names if f'"{name}"' in done["cause"]]
     assert shown == names[:100]
-    assert f"{missing} DAGs were not parsed in time" in done["cause"]
+    assert f"{missing} DAGs stay paused, because they were not parsed in time" in done["cause"]
     assert f"continuity_go_live in Airflow with snapshot_id {SNAPSHOT}" in done["cause"]
     assert region.account.lease()["live"] is True, "no other attempt starts"
 
