@@ -1,4 +1,4 @@
-"""A full snapshot of a real Airflow, restored in portable mode into a real one of another version, whose scheduler goes on."""
+"""A full snapshot of a real Airflow, restored in portable mode into one of another version, whose scheduler goes on."""
 
 from __future__ import annotations
 
