@@ -10,8 +10,8 @@ import tempfile
 from pathlib import Path
 from types import FrameType
 
+from tests.rehearsal import loss, primary, secondary, verdict
 from tests.rehearsal import report as reports
-from tests.rehearsal import verdict
 from tests.rehearsal.progress import Progress
 from tests.rehearsal.rehearsal import Rehearsal
 from tests.rehearsal.report import Check, Report
@@ -93,11 +93,11 @@ def run_folder(output: Path) -> Path:
 def _run(rehearsal: Rehearsal, output: Path, keep: bool) -> Report:
     progress = rehearsal.progress
     rehearsal.bring_up()
-    rehearsal.start_workload()
-    rehearsal.run_workload()
-    rehearsal.take_snapshot()
-    rehearsal.lose_primary()
-    rehearsal.look_after()
+    primary.start_workload(rehearsal)
+    primary.run_workload(rehearsal)
+    primary.take_snapshot(rehearsal)
+    loss.lose_primary(rehearsal)
+    secondary.look_after(rehearsal)
     with progress.step("compare"):
         tables = verdict.compared(rehearsal)
         found, effects, cut = verdict.checked(rehearsal, tables)

@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import chosen_versions
 from tests.rehearsal.__main__ import BUILD
-from tests.rehearsal.rehearsal import processes_of
+from tests.rehearsal.processes import processes_of
 
 ROOT = BUILD.parent
 
