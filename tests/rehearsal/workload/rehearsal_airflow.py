@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from airflow import __version__
+
 try:
     from airflow.providers.standard.triggers.file import FileTrigger
     from airflow.providers.standard.triggers.temporal import DateTimeTrigger
@@ -38,7 +40,11 @@ except ImportError:
         return BaseHook.get_connection(name)
 
 
+#: Airflow 3.0 fails a task that has None among several outputs: it sends its API server no value at all.
+SENDS_NONE = not __version__.startswith("3.0.")
+
 __all__ = [
+    "SENDS_NONE",
     "Asset",
     "BaseOperator",
     "DateTimeTrigger",
