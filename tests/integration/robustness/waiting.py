@@ -10,11 +10,12 @@ from tests.integration.engine.oracle import ask
 from tests.integration.engine.worker import Side
 
 
-def until(what: str, condition: Callable[[], Any], seconds: float = 300) -> None:
-    """Until the condition holds; the time is for a machine that does other things as well."""
+def until(what: str, condition: Callable[[], Any], seconds: float = 300, seen: Callable[[], Any] = str) -> None:
+    """Until the condition holds; the time is for a machine that does other things as well. `seen`: what there is
+    instead, for the message."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s"
+        assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s {seen()}"
         time.sleep(0.1)
 
 
