@@ -1,0 +1,67 @@
+"""Probes of the patches of s3."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.integration.local_aws.probes.inside import ACCOUNT, ROLE, client
+
+
+def _replicated_bucket(s3: Any) -> None:
+    for name in ("source", "target"):
+        s3.create_bucket(Bucket=name)
+        s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    rule = {
+        "ID": "r",
+        "Status": "Enabled",
+        "Priority": 1,
+        "Filter": {"Prefix": "snapshots/"},
+        "DeleteMarkerReplication": {"Status": "Enabled"},
+        "SourceSelectionCriteria": {"SseKmsEncryptedObjects": {"Status": "Enabled"}},
+        "Destination": {"Bucket": "arn:aws:s3:::target", "EncryptionConfiguration": {"ReplicaKmsKeyID": "k"}},
+    }
+    s3.put_bucket_replication(Bucket="source", ReplicationConfiguration={"Role": ROLE, "Rules": [rule]})
+
+
+def bucket_policy_conditions() -> Any:
+    s3 = client("s3")
+    s3.create_bucket(Bucket="bucket")
+    s3.put_object(Bucket="bucket", Key="k", Body=b"x")
+    deny = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": ["arn:aws:s3:::bucket", "arn:aws:s3:::bucket/*"],
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+    s3.put_bucket_policy(Bucket="bucket", Policy=json.dumps({"Version": "2012-10-17", "Statement": [deny]}))
+    return s3.get_object(Bucket="bucket", Key="k")["Body"].read().decode()
+
+
+def replication_configuration() -> Any:
+    s3 = client("s3")
+    _replicated_bucket(s3)
+    rule = s3.get_bucket_replication(Bucket="source")["ReplicationConfiguration"]["Rules"][0]
+    return [rule["Filter"], rule["DeleteMarkerReplication"], rule.get("SourceSelectionCriteria")]
+
+
+def delete_markers() -> Any:
+    s3 = client("s3")
+    s3.create_bucket(Bucket="bucket")
+    s3.put_bucket_versioning(Bucket="bucket", VersioningConfiguration={"Status": "Enabled"})
+    s3.put_object(Bucket="bucket", Key="k", Body=b"x")
+    s3.delete_object(Bucket="bucket", Key="k")
+    s3.put_bucket_versioning(Bucket="bucket", VersioningConfiguration={"Status": "Suspended"})
+    s3.delete_object(Bucket="bucket", Key="k")
+    return "deleted"
+
+
+def replication_status() -> Any:
+    from moto.s3.models import s3_backends
+
+    s3 = client("s3")
+    s3.create_bucket(Bucket="bucket")
+    s3.put_object(Bucket="bucket", Key="k", Body=b"x")
+    s3_backends[ACCOUNT]["aws"].get_object("bucket", "k").replication_status = "COMPLETED"
+    return s3.head_object(Bucket="bucket", Key="k").get("ReplicationStatus")
