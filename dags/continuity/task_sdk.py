@@ -46,7 +46,10 @@ class TaskSdk:
         return None if value is None else str(value)
 
     def remember(self, key: str, value: Mapping[str, Any], description: str) -> None:
-        """Insert or replace a variable of our own."""
+        """Insert or replace a variable of our own. Raises ContinuityError where it is not there afterwards."""
         from airflow.sdk import Variable
 
-        Variable.set(key, json.dumps(value), description)
+        text = json.dumps(value)
+        Variable.set(key, text, description)  # where Airflow refuses it, it logs that and returns
+        if self.find_variable(key) != text:
+            raise ContinuityError(f"variable {key!r} cannot be written by a task now")
