@@ -18,12 +18,11 @@ from urllib.parse import quote
 
 from continuity import ledger as ledgers
 from continuity import manifest, policy, rules, secrets
-from continuity.errors import ContinuityError
 from continuity.ledger import Memory
 from continuity.manifest import ColumnEntry, Manifest, ObjectEntry, TableEntry
 from continuity.rest import LONGEST_PATH, RestApi
 from continuity.settings import PORTABLE, Settings
-from continuity.snapshot import spec_entry, tidy
+from continuity.snapshot import refuse_present, spec_entry, tidy
 from continuity.staging import copy_line
 from continuity.storage import GzipUpload, SnapshotStore
 
@@ -124,8 +123,7 @@ def take_portable(
 ) -> Manifest:
     """Write a portable snapshot, its manifest last. Raises ContinuityError; a failed snapshot looks like none."""
     started_at = datetime.now(UTC)
-    if store.read_if_present(snapshot_id, manifest.NAME) is not None:
-        raise ContinuityError(f"snapshot {snapshot_id} is already there; a snapshot is never overwritten")
+    refuse_present(store, snapshot_id)
     ledgers.refuse_half_restored(ledgers.recall(source.values))
     tidy(store)
     context = manifest.key_context(settings.environment, snapshot_id)

@@ -84,8 +84,7 @@ def take_snapshot(
     with consistent_cut(source.connection) as cut:
         ledgers.refuse_company(cut.cursor)
         ledgers.refuse_half_restored(ledgers.read(cut.cursor))
-        if store.read_if_present(snapshot_id, manifest.NAME) is not None:
-            raise ContinuityError(f"snapshot {snapshot_id} is already there; a snapshot is never overwritten")
+        refuse_present(store, snapshot_id)
         tidy(store)
         catalog = read_catalog(cut.cursor)
         plan = policy.make_plan(catalog, settings.tables)
@@ -122,6 +121,12 @@ def take_snapshot(
         store.put(snapshot_id, manifest.NAME, done.to_json())
     log.info("snapshot %s: %d rows in %d bytes", snapshot_id, done.rows, done.stored_bytes)
     return done
+
+
+def refuse_present(store: SnapshotStore, snapshot_id: str) -> None:
+    """Raises ContinuityError where the snapshot is complete already."""
+    if store.read_if_present(snapshot_id, manifest.NAME) is not None:
+        raise ContinuityError(f"snapshot {snapshot_id} is already there; a snapshot is never overwritten")
 
 
 def tidy(store: SnapshotStore) -> None:
