@@ -37,10 +37,16 @@ FIRST_PARSE = (
     "DAGs with is_paused_upon_creation=False: without the database they cannot be paused before they are parsed first, "
     "and run from then on"
 )
+AUDITED = (
+    "secrecy: Airflow before 3.3 writes what its REST API is sent into its audit log, values of variables and extras "
+    "of connections in clear text"
+)
 
 
-def restore_by_rest(api: RestApi, memory: Memory, snapshot: Snapshot, settings: Settings) -> tuple[Ledger, bool]:
-    """Write what is portable; returns the ledger, and whether it had been restored already.
+def restore_by_rest(
+    api: RestApi, memory: Memory, snapshot: Snapshot, settings: Settings, airflow_version: str
+) -> tuple[Ledger, bool]:
+    """Write what is portable into this version; returns the ledger, and whether it had been restored already.
 
     Done again after a failure it writes the same once more. Every object that is needed, now or to go live, is read
     before anything is written, and what is left out is logged; what Airflow refuses then is added, by name. Raises
@@ -57,6 +63,8 @@ def restore_by_rest(api: RestApi, memory: Memory, snapshot: Snapshot, settings: 
     ledger.inactive = [str(row["dag_id"]) for row in _rows(snapshot, "dag") if _inactive(row)]
     last_due(_rows(snapshot, "dag_run"))  # read now, so that damage is found before anything is written
     ledger.left_out = [*portable.left_out_tables(manifest, (*WRITTEN, "dag")), FIRST_PARSE]
+    if not masks_its_audit_log(airflow_version):
+        ledger.left_out.append(AUDITED)
     tell(ledger.left_out, manifest.snapshot_id)
     for table, found in entities.items():
         refused = list(_write(api, table, found))
@@ -104,6 +112,12 @@ def go_live_by_rest(
     if ledger.missing_dags:
         log.warning("they stay paused: %s, of which parsed: %s", ledger.missing_dags, sorted(waiting))
     return Outcome(ledger.unpaused, ledger.missing_dags, sorted(waiting))
+
+
+def masks_its_audit_log(airflow_version: str) -> bool:
+    """Whether Airflow leaves secrets of a bulk write out of its audit log."""
+    major, minor = (int(part) for part in airflow_version.split(".")[:2])
+    return (major, minor) >= (3, 3)
 
 
 def recall(memory: Memory, snapshot_id: str, mode: str | None = None) -> Ledger | None:

@@ -162,7 +162,7 @@ def take_portable(
         skipped=[
             {"name": "the database", "why": source.why},
             *({"name": name, "why": why} for name, why in LACKING.items()),
-            *({"name": name, "why": "no task can read what has this name"} for name in reader.unreadable),
+            *({"name": name, "why": "no task can read it"} for name in reader.unreadable),
         ],
         unknown_tables=[],
         spec=spec_entry(store, snapshot_id),
@@ -259,10 +259,13 @@ class Reader:
         return False
 
     def pools(self) -> list[Row]:
-        return [
+        broken: list[str] = []  # Airflow 3.0 cannot show one with endless slots
+        found = [
             {"pool": entry["name"], **{name: _text(entry[name]) for name in COLUMNS["slot_pool"] if name != "pool"}}
-            for entry in self.api.every("/pools", "pools", "name")
+            for entry in self.api.every("/pools", "pools", "name", broken=broken)
         ]
+        self.unreadable.extend(f"pool {place} by name" for place in broken)
+        return found
 
     def dags(self) -> list[Row]:
         listed = self.api.every("/dags", "dags", "dag_id", exclude_stale=False)

@@ -16,7 +16,13 @@ from continuity.errors import RestRefused
 
 #: InvokeRestApi takes no longer path, and answers no more entries at a time.
 LONGEST_PATH = 64
-PAGES = (100, 10, 1)  # an answer has at most 6 MB: a page that is too large is asked for in smaller ones
+PAGES: tuple[int, ...] = (
+    100,
+    10,
+    1,
+)  # an answer has at most 6 MB: a page that is too large is asked for in smaller ones
+#: Past the end of any collection.
+BEYOND = 1_000_000_000
 #: It takes 10 calls a second, of which the functions need some too.
 SECONDS_PER_CALL = 0.2
 ATTEMPTS = 5
@@ -60,15 +66,20 @@ class RestApi:
             status, code = 0, type(error).__name__
         return RestRefused(f"{method} {path}", code, status)
 
-    def every(self, path: str, key: str, order_by: str, **query: Any) -> list[dict[str, Any]]:
+    def every(
+        self, path: str, key: str, order_by: str, *, broken: list[str] | None = None, **query: Any
+    ) -> list[dict[str, Any]]:
         """Every entry of a collection: `key` is its member in the answer, `order_by` keeps the pages in order.
 
-        Raises RestRefused, also where the collection changes too fast to be read whole.
+        One that Airflow fails to show even alone is told in `broken`, by its place, where that is given. Raises
+        RestRefused, also where the collection changes too fast to be read whole.
         """
         for _ in range(ATTEMPTS):
-            entries = list(self._paged(path, key, {**query, "order_by": order_by}))
-            total = self.call("GET", path, query={**query, "limit": 1, "order_by": order_by})["total_entries"]
-            if len(entries) == total:
+            failed: list[str] = []
+            entries = list(self._paged(path, key, {**query, "order_by": order_by}, None if broken is None else failed))
+            if len(entries) + len(failed) == self._total(path, query):
+                if broken is not None:
+                    broken += failed
                 return entries
         raise RestRefused(f"GET {path}", "the collection changes while it is read", 0)
 
@@ -85,10 +96,19 @@ class RestApi:
         self.call("PATCH", "/dags", query=like, body={"is_paused": paused})
         return True
 
-    def _paged(self, path: str, key: str, query: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        offset, total = 0, 1
+    def _paged(
+        self, path: str, key: str, query: Mapping[str, Any], failed: list[str] | None
+    ) -> Iterator[dict[str, Any]]:
+        offset, total, sizes = 0, 1, PAGES
         while offset < total:
-            answer = self._page(path, {**query, "offset": offset})
+            try:
+                answer, sizes = self._page(path, {**query, "offset": offset}, sizes)
+            except RestRefused as refused:
+                if failed is None or refused.status != 500:
+                    raise
+                offset, total, sizes = offset + 1, self._total(path, query), PAGES[-1:]
+                failed.append(f"number {offset} of {total}")
+                continue
             total = int(answer["total_entries"])
             found = answer[key]
             if not found:
@@ -96,11 +116,16 @@ class RestApi:
             yield from found
             offset += len(found)
 
-    def _page(self, path: str, query: Mapping[str, Any]) -> Any:
-        for limit in PAGES[:-1]:
+    def _total(self, path: str, query: Mapping[str, Any]) -> int:
+        """How many entries there are, told without showing any."""
+        return int(self.call("GET", path, query={**query, "limit": 1, "offset": BEYOND})["total_entries"])
+
+    def _page(self, path: str, query: Mapping[str, Any], sizes: tuple[int, ...]) -> tuple[Any, tuple[int, ...]]:
+        """A page of the largest of these sizes that Airflow can answer, and the sizes to go on with."""
+        for place, limit in enumerate(sizes[:-1]):
             try:
-                return self.call("GET", path, query={**query, "limit": limit})
+                return self.call("GET", path, query={**query, "limit": limit}), sizes[place:]
             except RestRefused as refused:
                 if not refused.may_be_size:
                     raise
-        return self.call("GET", path, query={**query, "limit": PAGES[-1]})
+        return self.call("GET", path, query={**query, "limit": sizes[-1]}), sizes[-1:]

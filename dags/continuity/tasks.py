@@ -107,7 +107,7 @@ def _restore(found: Snapshot, settings: Settings, run: RunConf) -> tuple[Ledger,
     except errors.DatabaseUnreachable as unreachable:
         if run.mode != PORTABLE:
             raise errors.RestoreRefused(f"{unreachable}. {ACCEPT}") from None
-        return restore_by_rest(_rest_api(settings), TaskSdk(), found, settings)
+        return restore_by_rest(_rest_api(settings), TaskSdk(), found, settings, connect.airflow_version())
     with connect.own_connection(engine) as connection:
         target = Target(connection, connect.fernet_keys())
         if run.mode == PORTABLE:

@@ -143,10 +143,24 @@ class Home:
     def fernet(self) -> Fernet:
         return Fernet(self.fernet_key)
 
+    def unsealed_rows(self) -> dict[str, str]:
+        """Every row of every table in which Airflow keeps no secret, as text."""
+        tables = self.ask(
+            "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename NOT IN (%s, %s)",
+            *("connection", "variable"),
+        )
+        shown = sql.SQL("SELECT found::text FROM {} found")
+        return {name: "\n".join(row[0] for row in self.ask(shown.format(sql.Identifier(name)))) for (name,) in tables}
+
     def logs(self) -> str:
         """Everything that this environment wrote into its log folder."""
         folder = Path(self._inside["log_dir"])
         return "\n".join(path.read_text(errors="replace") for path in sorted(folder.rglob("*.log")))
+
+    def wait_until_given(self) -> None:
+        """Until its tasks have what says where the database is, after it was withheld."""
+        package = Path(self._inside["log_dir"]).parent / "dags" / "continuity" / "__init__.py"
+        wait_for("the metadata DAGs", lambda: WITHHOLD not in package.read_text(), 120)
 
     def log_of(self, run_id: str) -> str:
         """What the tasks of one run logged."""

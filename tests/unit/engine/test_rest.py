@@ -101,6 +101,26 @@ def test_every_page_is_read_in_smaller_ones_where_they_are_too_large(size: int, 
     assert [entry["name"] for entry in client.every("/pools", "pools", "name")] == list(range(size))
 
 
+@pytest.mark.parametrize(("size", "places"), [(1, {0}), (3, {0, 2}), (14, {12}), (14, {13})])
+def test_an_entry_that_airflow_cannot_show_is_told_by_its_place(size: int, places: set[int]) -> None:
+    """Failure covered: Airflow 3.0 fails to list pools where one has endless slots, and no snapshot is taken."""
+    whole = collection(size)
+
+    def failing(call: dict[str, Any]) -> Any:
+        limit, offset = call["QueryParameters"]["limit"], call["QueryParameters"].get("offset", 0)
+        if places & set(range(offset, offset + limit)):
+            raise failure("RestApiServerException", 500)
+        return whole(call)
+
+    client, _ = api(Mwaa(failing))
+    broken: list[str] = []
+    found = [entry["name"] for entry in client.every("/pools", "pools", "name", broken=broken)]
+    assert found == [number for number in range(size) if number not in places]
+    assert broken == [f"number {place + 1} of {size}" for place in sorted(places)]
+    with pytest.raises(RestRefused, match="HTTP status 500"):
+        client.every("/pools", "pools", "name")
+
+
 def test_a_collection_that_never_stands_still_is_refused() -> None:
     """Failure covered: pages shift while they are read, and an entry is left out silently."""
     size = [0]
