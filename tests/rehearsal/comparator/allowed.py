@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from tests.rehearsal.comparator.tables import IN_FLIGHT
+from tests.rehearsal.comparator.tables import FINISHED_RUN, FINISHED_TASK, IN_FLIGHT
 
 Side = Literal["state", "end"]
 Canonical = Mapping[str, Any]
@@ -63,6 +63,16 @@ def _cleared(value: Any, _: Canonical, __: Context) -> bool:
 def _not_counted(value: Any, source: Canonical, context: Context) -> bool:
     attempts = int(source["try_number"])
     return int(value) == (attempts if context.policy(source["dag_id"]) == "fail" else max(attempts - 1, 0))
+
+
+def _interrupted_span(source: Canonical, context: Context) -> bool:
+    finished = FINISHED_TASK if "task_id" in source else FINISHED_RUN
+    return source["span_status"] == "active" and source["state"] not in finished and context.side == "state"
+
+
+def _span_goes_on(value: Any, source: Canonical, context: Context) -> bool:
+    failed = "task_id" in source and _in_flight(source, context) and context.policy(source["dag_id"]) == "fail"
+    return bool(value == ("active" if failed else "needs_continuance"))
 
 
 def _started_or_cleared(value: Any, source: Canonical, context: Context) -> bool:
@@ -136,6 +146,17 @@ RULES: tuple[Allowed, ...] = (
         lambda source, context: source["state"] == "deferred" and context.side == "state",
         lambda value, _, __: value is None,
         always=True,
+    ),
+    *(
+        Allowed(
+            table,
+            ("span_status",),
+            "the scheduler of 3.0 stops where it does not find the one that began an active span; another continues it",
+            _interrupted_span,
+            _span_goes_on,
+            always=True,
+        )
+        for table in ("dag_run", "task_instance")
     ),
     Allowed(
         "log",

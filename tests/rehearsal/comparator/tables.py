@@ -13,6 +13,7 @@ OWN_PREFIX = "continuity_"
 
 IN_FLIGHT = frozenset({"running", "queued", "scheduled", "restarting"})
 FINISHED_RUN = frozenset({"success", "failed"})
+FINISHED_TASK = FINISHED_RUN | {"skipped", "upstream_failed", "removed"}
 
 
 @dataclass(frozen=True)
