@@ -6,7 +6,7 @@ import dataclasses
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -26,6 +26,11 @@ from tests.integration.engine.worker import Side
 from tests.integration.robustness.sabotage import Fault
 
 MANY_SEEDS = 100
+#: Real schedulers take minutes: where time is short, these tests share out the versions, the oldest and the newest.
+ON_ONE: dict[str, Callable[[tuple[str, ...]], tuple[str, ...]]] = {
+    "test_live_restore": lambda versions: versions[:1],
+    "test_continuation": lambda versions: versions[-1:],
+}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -39,13 +44,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         names = [(versions[place], seed) for place, seed in pairs]
         metafunc.parametrize(("airflow_version", "seed"), names, scope="package")
     else:
+        share = ON_ONE.get(metafunc.module.__name__.rpartition(".")[2])
+        if share and not many_seeds(metafunc.config):
+            versions = share(versions)
         metafunc.parametrize("airflow_version", versions, scope="package")
+
+
+def many_seeds(config: pytest.Config) -> bool:
+    """Whether the long matrices run, in which nothing is cut short."""
+    return int(config.getoption("--seeds")) >= MANY_SEEDS
 
 
 @pytest.fixture(scope="session")
 def thorough(pytestconfig: pytest.Config) -> bool:
-    """Whether the long matrices run, in which nothing is cut short."""
-    return int(pytestconfig.getoption("--seeds")) >= MANY_SEEDS
+    return many_seeds(pytestconfig)
 
 
 @dataclass
