@@ -27,6 +27,10 @@ log = logging.getLogger(__name__)
 SOURCE = "continuity_source_"
 #: What the scheduler takes for a schedule's own: the next run comes after the latest of them.
 OF_SCHEDULE = ("scheduled", "backfill")
+WAITS = (
+    "task instances of the last run of each schedule: a task with depends_on_past may wait for them in the next run; "
+    "take depends_on_past out of it until a run has ended"
+)
 
 
 def restore_portable(target: Target, snapshot: Snapshot, settings: Settings) -> tuple[Ledger, bool]:
@@ -245,6 +249,8 @@ class Mover:
                 stage, unfinished
             )
         )
+        if self._count("dag_run"):
+            self.left_out.append(WAITS)
         entry = self.manifest.table("dag_run")
         gone = (entry.rows if entry else 0) - self._count("dag_run")
         if gone:
