@@ -53,11 +53,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def commit(record_testsuite_property: Callable[[str, object], None]) -> None:
-    """The report of a run says which commit it ran at."""
+def circumstances(record_testsuite_property: Callable[[str, object], None], pytestconfig: pytest.Config) -> None:
+    """The report of a run says at which commit it ran, and how much of it."""
     asked = ["git", "describe", "--always", "--dirty"]
     shown = subprocess.run(asked, cwd=_REQUIREMENTS, text=True, capture_output=True, check=False).stdout
     record_testsuite_property("commit", shown.strip() or "no commit")
+    for option in ("--airflow-versions", "--rehearsals", "--seeds"):
+        record_testsuite_property(option, pytestconfig.getoption(option))
 
 
 def chosen_versions(config: pytest.Config, option: str = "--airflow-versions") -> tuple[str, ...]:

@@ -45,7 +45,7 @@ def run_workload(rehearsal: Rehearsal) -> None:
         rehearsal.planning("second-plan", *rehearsal.roots) as plans,
     ):
         replication = rehearsal.start_machine("replicate_existing", PRIMARY, "primary")
-        rehearsal.wait(lambda: scenario.missing_instances(url, scenario.WANTED_AT_CUT), 300, "the state for the cut")
+        rehearsal.wait(lambda: scenario.missing_instances(url, scenario.WANTED_AT_CUT), 600, "the state for the cut")
         rehearsal.evidence.second_plans = {name: plan.result() for name, plan in plans.items()}
         rehearsal.evidence.outputs["replicate_existing"] = rehearsal.wait_for_execution(replication, PRIMARY, 180)
         api.pause("stopped", paused=True)

@@ -36,6 +36,7 @@ class Suite:
     seconds: float
     started: str
     commit: str
+    asked: str  #: which Airflow versions, rehearsals and seeds
 
 
 def read_suite(path: Path) -> Suite:
@@ -49,6 +50,7 @@ def read_suite(path: Path) -> Suite:
         seconds=float(suite.get("time", 0)),
         started=suite.get("timestamp", "")[:16].replace("T", " "),
         commit=properties.get("commit", "?"),
+        asked=" ".join(f"`{name} {value}`" for name, value in properties.items() if name and name.startswith("--")),
     )
 
 
@@ -63,8 +65,8 @@ def table(head: list[str], rows: list[list[Any]]) -> Iterator[str]:
 def of_suites(suites: list[Suite]) -> Iterator[str]:
     """What was run, and how it ended."""
     yield "## Tests\n"
-    rows = [[s.name, s.tests, s.failed, f"{s.seconds:.0f}", s.started, f"`{s.commit}`"] for s in suites]
-    yield from table(["tests", "run", "failed", "seconds", "started (UTC)", "commit"], rows)
+    rows = [[s.name, s.tests, s.failed, f"{s.seconds:.0f}", s.started, f"`{s.commit}`", s.asked] for s in suites]
+    yield from table(["tests", "run", "failed", "seconds", "started (UTC)", "commit", "asked for"], rows)
 
 
 def of_rehearsals(documents: list[dict[str, Any]]) -> Iterator[str]:
