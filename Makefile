@@ -36,7 +36,7 @@ rehearse: set-up-system set-up-terraform set-up-tools set-up-airflow ## lose a R
 
 test: lint test-plan set-up-airflow ## everything: lint, plans, unit, integration, one rehearsal
 	$(PYTHON) -m pytest -q -n 2 tests/unit
-	$(PYTHON) -m pytest -n 2 --dist loadgroup tests/rehearsal tests/integration --airflow-versions $(AIRFLOW_VERSIONS)
+	$(PYTHON) -m pytest -n 2 --dist loadscope tests/rehearsal tests/integration --airflow-versions $(AIRFLOW_VERSIONS)
 
 # One JUnit file a folder, so that a part can be run again by itself; a failure does not keep the others from running.
 test-all: lint test-plan set-up-airflow ## the long matrices: every Airflow version, many kill seeds, a rehearsal of each (hours); docs/test-report.md says how they ended

@@ -5,9 +5,11 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadScopeScheduling
 
 # How long an example takes says something about the machine, not about the project.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -16,7 +18,7 @@ settings.load_profile("untimed")
 pytest_plugins = ["tests.local_aws.fixtures", "tests.exactness"]
 
 #: Tests that need no server, so that each may run anywhere.
-_ALONE = Path(__file__).resolve().parent / "unit"
+_ALONE = "tests/unit"
 _REQUIREMENTS = Path(__file__).resolve().parents[1] / "requirements"
 _USUAL_VERSIONS = "2.10.3,3.3.1"
 _REHEARSED_VERSION = "2.10.3"
@@ -45,11 +47,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where two processes share the tests, one takes a whole folder: its servers are started once."""
-    for item in items:
-        if _ALONE not in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group(str(item.path.parent)))
+class FolderScheduling(LoadScopeScheduling):
+    """Where two processes share the tests, one takes a whole folder: its servers are started once, and tests that build
+    on each other stay together. Those that need no server go wherever there is room."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = Path(nodeid.split("::", maxsplit=1)[0])
+        return nodeid if path.is_relative_to(_ALONE) else str(path.parent)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FolderScheduling | None:
+    """`--dist loadscope`: a scope is a folder."""
+    return FolderScheduling(config, log) if config.getoption("dist") == "loadscope" else None
 
 
 @pytest.fixture(scope="session", autouse=True)

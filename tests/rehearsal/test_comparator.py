@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import subprocess
+import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -62,13 +64,12 @@ class Databases:
 
 
 @pytest.fixture(scope="module")
-def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
-    folder = tmp_path_factory.mktemp("comparator")
-    for closed in (folder, *folder.parents):  # the server runs as another user and must reach its folder
-        if closed.stat().st_mode & 0o001:
-            break
-        closed.chmod(0o755)
-    with Cluster(folder / "cluster") as cluster:
+def databases() -> Iterator[Databases]:
+    # Not pytest's own temporary folder: that one is closed to the user PostgreSQL runs as.
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="comparator-")))
+        folder.chmod(0o755)
+        cluster = stack.enter_context(Cluster(folder / "cluster"))
         migrate(cluster, "source", AIRFLOW, SOURCE_KEY)
         made = Databases(cluster, folder)
         made.execute("source", source_statements(SOURCE_KEY))
