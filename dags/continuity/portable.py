@@ -1,7 +1,8 @@
 """What a portable restore carries over, whatever the Airflow version it comes from and goes to; what it leaves out.
 
-Connections, variables, pools, users and roles, paused flags, and the last run of each schedule, so that nothing runs
-twice. The differences between versions are data: the tables below.
+Connections, variables, pools, users and roles, paused flags, and the last run of each schedule with its task instances,
+so that nothing runs twice and what depends on the past finds it. The differences between versions are data: the tables
+below.
 """
 
 from __future__ import annotations
@@ -103,7 +104,35 @@ CONTENT: Mapping[str, Fit] = {
         },
         fillers={"external_trigger": "false", "clear_number": "0"},
     ),
+    "task_instance": Fit(
+        takes=(
+            "dag_id",
+            "run_id",
+            "task_id",
+            "map_index",
+            "state",
+            "start_date",
+            "end_date",
+            "duration",
+            "try_number",
+            "max_tries",
+            "hostname",
+            "unixname",
+            "pool",
+            "pool_slots",
+            "queue",
+            "priority_weight",
+            "operator",
+            "custom_operator_name",
+            "task_display_name",
+            "rendered_map_index",
+            "updated_at",
+        ),
+        fillers={"try_number": "0"},
+    ),
 }
+#: What gives a row an id where the snapshot has none that could be kept, by the type of the column.
+NEW_ID = {"uuid": "gen_random_uuid()"}
 
 
 def carried(manifest: Manifest, catalog: Catalog, plan: Plan) -> list[TableEntry]:
@@ -128,7 +157,8 @@ def expressions(entry: TableEntry, table: Table) -> list[tuple[Column, str | Non
     for column in table.columns:
         value = _value(fit, column.name, there)
         if column.name == "id" and value is None:
-            value = "row_number() OVER ()"  # a snapshot taken without the database knows no ids
+            # A snapshot taken without the database knows no ids.
+            value = NEW_ID.get(column.type, "row_number() OVER ()")
         filler = fit.fillers.get(column.name)
         if value or filler:
             found.append((column, value, filler))

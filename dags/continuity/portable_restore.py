@@ -27,10 +27,6 @@ log = logging.getLogger(__name__)
 SOURCE = "continuity_source_"
 #: What the scheduler takes for a schedule's own: the next run comes after the latest of them.
 OF_SCHEDULE = ("scheduled", "backfill")
-WAITS = (
-    "task instances of the last run of each schedule: a task with depends_on_past may wait for them in the next run; "
-    "take depends_on_past out of it until a run has ended"
-)
 
 
 def restore_portable(target: Target, snapshot: Snapshot, settings: Settings) -> tuple[Ledger, bool]:
@@ -123,6 +119,8 @@ class Mover:
             ledger.inactive = self._inactive(entry)
         if entry.name == "dag_run":
             self._keep_last_of_schedule(table)
+        elif entry.name == "task_instance":
+            self._keep_those_of_kept_runs(staged)
         else:
             prepare.stage_state(self.cursor, staged, self.manifest, self.settings, self.settings.in_flight)
         prepare.refuse_collisions(self.cursor, staged, self.catalog)
@@ -215,8 +213,7 @@ class Mover:
     def _keep_last_of_schedule(self, table: Table) -> None:
         """Delete all staged runs but those that tell the scheduler when the next one is due.
 
-        One that was not finished is restored as failed: its task instances are not here, so that it could only start
-        over.
+        One that was not finished is restored as failed: without XComs, triggers and the rest it cannot go on.
         """
         stage = stage_of("dag_run")
         date = sql.Identifier(run_date(self.catalog))
@@ -238,7 +235,7 @@ class Mover:
             )
         )
         self.left_out += portable.listed(
-            f"the rest of unfinished run {dag_id} {run_id} ({state}): it is restored as failed"
+            f"what was left to do of unfinished run {dag_id} {run_id} ({state}): it is restored as failed"
             if is_kept
             else f"unfinished run {dag_id} {run_id} ({state})"
             for dag_id, run_id, state, is_kept in self.cursor.fetchall()
@@ -249,12 +246,23 @@ class Mover:
                 stage, unfinished
             )
         )
-        if self._count("dag_run"):
-            self.left_out.append(WAITS)
-        entry = self.manifest.table("dag_run")
-        gone = (entry.rows if entry else 0) - self._count("dag_run")
+        self._note_gone("dag_run", "the last run of each schedule")
+
+    def _keep_those_of_kept_runs(self, staged: TableEntry) -> None:
+        """Delete all staged task instances but those that the next run may depend on; an unfinished one has failed."""
+        self.cursor.execute(
+            sql.SQL("DELETE FROM {} WHERE (dag_id, run_id) NOT IN (SELECT dag_id, run_id FROM {})").format(
+                stage_of(staged.name), stage_of("dag_run")
+            )
+        )
+        prepare.fail_unfinished(self.cursor, staged)
+        self._note_gone(staged.name, "those of the last run of each schedule")
+
+    def _note_gone(self, table: str, kept: str) -> None:
+        entry = self.manifest.table(table)
+        gone = (entry.rows if entry else 0) - self._count(table)
         if gone:
-            self.left_out.append(f"table dag_run ({gone} rows): all but the last run of each schedule")
+            self.left_out.append(f"table {table} ({gone} rows): all but {kept}")
 
     def _columns(self) -> set[str]:
         entry = self.manifest.table("dag_run")

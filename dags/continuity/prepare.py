@@ -72,6 +72,11 @@ def stage_state(cursor: Any, entry: TableEntry, manifest: Manifest, settings: Se
             _set(cursor, entry, CONTINUED, sql.SQL("span_status = 'active' AND ({})").format(unfinished))
 
 
+def fail_unfinished(cursor: Any, entry: TableEntry) -> None:
+    """Transform staged task instances whose run has failed with what they were at."""
+    _set(cursor, entry, FAIL, _unfinished(policy.FINISHED_TASK))
+
+
 def stage_at_go_live(cursor: Any, entry: TableEntry) -> None:
     """Transform what is inserted when the environment goes live."""
     if entry.name == "callback":  # an executor that had it is gone; the scheduler hands it to one again

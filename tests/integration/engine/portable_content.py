@@ -19,7 +19,8 @@ Rows = dict[str, tuple[Any, ...]]
 @dataclass
 class Content:
     """By name, without ids and decrypted. last_runs: of each schedule, (run_id, run_type, date, start and end of its
-    interval); permissions: by role."""
+    interval); last_instances: of these runs, by run, task and map index, their state, attempts and pool; permissions:
+    by role."""
 
     connections: Rows
     variables: Rows
@@ -28,6 +29,7 @@ class Content:
     users: Rows
     paused: dict[str, bool]
     last_runs: Rows
+    last_instances: dict[tuple[Any, ...], tuple[Any, ...]]
 
 
 def read_content(dsn: str, fernet_key: str) -> Content:
@@ -73,6 +75,11 @@ def _read(cursor: Any, fernet: Fernet) -> Content:
             " FROM dag_run WHERE run_type IN ('scheduled', 'backfill') ORDER BY dag_id, {date} DESC"
         ).format(date=sql.Identifier(date))
     )
+    instances = rows(
+        "SELECT dag_id, run_id, task_id, map_index, state, COALESCE(try_number, 0), max_tries, pool, priority_weight,"
+        " operator, start_date FROM task_instance"
+    )
+    kept = {(dag_id, run_id) for dag_id, run_id, *_ in last_runs}
     return Content(
         connections={row[0]: (*row[1:7], opened(row[7], row[8]), opened(row[9], row[10])) for row in connections},
         variables={row[0]: (row[1], opened(row[2], row[3])) for row in variables},
@@ -81,6 +88,7 @@ def _read(cursor: Any, fernet: Fernet) -> Content:
         users=_named(users),
         paused=dict(rows("SELECT dag_id, is_paused FROM dag")),  # type: ignore[arg-type]
         last_runs=_named(last_runs),
+        last_instances={row[:4]: row[4:] for row in instances if row[:2] in kept},
     )
 
 
@@ -93,6 +101,12 @@ def _has(cursor: Any, table: str, column: str) -> bool:
         "SELECT 1 FROM information_schema.columns WHERE table_name = %s AND column_name = %s", (table, column)
     )
     return cursor.fetchone() is not None
+
+
+def ended(instances: Mapping[tuple[Any, ...], tuple[Any, ...]]) -> dict[tuple[Any, ...], tuple[Any, ...]]:
+    """Task instances of which those that were not finished have failed."""
+    finished = ("success", "failed", "skipped", "upstream_failed", "removed")
+    return {key: (state if state in finished else "failed", *others) for key, (state, *others) in instances.items()}
 
 
 def renamed(permissions: Mapping[str, set[tuple[str, str]]]) -> dict[str, set[tuple[str, str]]]:
