@@ -3,10 +3,12 @@
 AIRFLOW ?= 2.10.3
 # What the integration tests run on: versions with commas between them, or all.
 AIRFLOW_VERSIONS ?= 2.10.3,3.3.1
+# What some of them are about, whatever else is chosen.
+ALWAYS := 2.10.3,3.3.1
 PYTHON  := build/venv/bin/python
 SET_UP  := python3 tests/tools/set_up_machine.py --airflow $(AIRFLOW)
 
-test test-integration test-all: SET_UP = python3 tests/tools/set_up_machine.py --airflow $(AIRFLOW_VERSIONS)
+test test-integration test-all: SET_UP = python3 tests/tools/set_up_machine.py --airflow $(AIRFLOW_VERSIONS),$(ALWAYS)
 empty :=
 comma := ,
 test-all: AIRFLOW_VERSIONS = $(subst $(empty) $(empty),$(comma),$(patsubst requirements/airflow-%.txt,%,$(wildcard requirements/airflow-*.txt)))

@@ -74,7 +74,8 @@ class Cut:
     at: float
     runs: Mapping[tuple[str, str], str]
     instances: Mapping[InstanceKey, str]
-    #: Waiting at the cut for a trigger, a retry or the next poke: these go on, which is no replay.
+    #: Waiting at the cut for a trigger, a retry or the next poke, or about to go on after a trigger: these go on, which
+    #: is no replay.
     waiting: frozenset[InstanceKey]
     #: Major version of Airflow.
     major: int = 2
@@ -84,12 +85,13 @@ class Cut:
         cls, at: float, runs: Iterable[Mapping[str, Any]], instances: Iterable[Mapping[str, Any]], major: int = 2
     ) -> Cut:
         """From the rows of a dump."""
-        states = {
-            (row["dag_id"], row["run_id"], row["task_id"], int(row["map_index"])): row["state"] or ""
-            for row in instances
-        }
+        rows = {(row["dag_id"], row["run_id"], row["task_id"], int(row["map_index"])): row for row in instances}
+        states = {key: row["state"] or "" for key, row in rows.items()}
         waiting = frozenset(
-            key for key, state in states.items() if state in ("deferred", "up_for_retry", "up_for_reschedule")
+            key
+            for key, state in states.items()
+            if state in ("deferred", "up_for_retry", "up_for_reschedule")
+            or (state in IN_FLIGHT and rows[key].get("next_method"))
         )
         return cls(at, {(row["dag_id"], row["run_id"]): row["state"] for row in runs}, states, waiting, major)
 

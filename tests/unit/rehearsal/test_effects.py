@@ -56,6 +56,18 @@ def test_what_ran_after_the_cut_in_a_known_run_is_replayed() -> None:
     assert computed(cut(a=""), effects) == {"a"}
 
 
+def test_what_was_about_to_go_on_after_a_trigger_is_no_replay() -> None:
+    rows = [
+        {"dag_id": dag, "run_id": "r", "task_id": "work", "map_index": "-1", "state": "queued"} for dag in ("a", "b")
+    ]
+    methods = ("resume", None)
+    instances = [{**row, "next_method": method} for row, method in zip(rows, methods, strict=True)]
+    at_cut = Cut.of(CUT, [{"dag_id": row["dag_id"], "run_id": "r", "state": "running"} for row in rows], instances)
+    effects = [effect("start", region, dag, "r", at) for dag in ("a", "b") for region, at in (("p", 900), ("s", LIVE))]
+    assert computed(at_cut, effects) == {"b"}
+    assert {key[0] for key in actual_replay(at_cut, effects, "p", "s")} == {"b"}
+
+
 def test_what_waits_goes_on_and_is_no_replay() -> None:
     effects = [effect("start", "p", dag, "r", 900) for dag in ("a", "b", "c")]
     at_cut = cut(a="deferred", b="up_for_retry", c="up_for_reschedule")
