@@ -11,6 +11,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.serving import ThreadedWSGIServer
 from werkzeug.wrappers import Response
 
+from tests.local_aws.attempts import Attempts
 from tests.local_aws.authz.actions import UnknownResource
 from tests.local_aws.authz.authorizer import Denied
 from tests.local_aws.authz.calls import Call, parse_call
@@ -81,6 +82,7 @@ class Application:
         self._control = control
         self._moto: WsgiApp = DomainDispatcherApplication(create_backend_app)
         self._batch = batch
+        self._attempts = Attempts()
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         if environ["PATH_INFO"].startswith("/_local/"):
@@ -94,7 +96,7 @@ class Application:
             return aws_error(environ, call.service, fault.error, message, fault.status)(environ, start_response)
         if denied := self._denial(environ, call):
             return denied(environ, start_response)
-        return self._service_of(call)(environ, start_response)
+        return self._attempts.serve(self._service_of(call), environ, start_response)
 
     def _fail_if_down(self, environ: dict[str, Any], call: Call) -> None:
         regions = [] if call.service in GLOBAL_SERVICES else [call.region]
