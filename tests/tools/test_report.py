@@ -128,7 +128,10 @@ def main() -> int:
     if not suites:
         print(f"there is no JUnit file below {REPORTS.relative_to(ROOT)}; `make test-all` makes them", file=sys.stderr)
         return 1
-    lines = ["# Last runs of the long tests\n", f"Parts of `make test-all`, on {machine()}. Made by `tests/tools/test_report.py`.\n"]
+    lines = [
+        "# Last runs of the long tests\n",
+        f"Parts of `make test-all`, on {machine()}. Made by `tests/tools/test_report.py`.\n",
+    ]
     lines += of_suites(suites)
     lines += of_rehearsals(rehearsals) if rehearsals else []
     lines += of_exactness(exactness) if exactness else []
