@@ -6,7 +6,6 @@ make of it. `cut_at` is when the reading began.
 
 from __future__ import annotations
 
-import base64
 import json
 import logging
 import re
@@ -151,12 +150,7 @@ def take_portable(
         tables=tuple(writer.write(table, found) for table, found in rows.items()),
         completed_at=datetime.now(UTC).isoformat(),
         exported_snapshot=None,
-        encryption={
-            "algorithm": secrets.ALGORITHM,
-            "kms_key_arn": settings.kms_key,
-            "encrypted_data_key": base64.b64encode(writer.data_key.encrypted).decode(),
-            "context": context,
-        },
+        encryption=writer.data_key.entry(settings.kms_key),
         paused={str(row["dag_id"]): row["is_paused"] == "true" for row in dags},
         in_flight=in_flight,
         skipped=[

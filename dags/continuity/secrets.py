@@ -5,6 +5,7 @@ Plain text exists in memory only. Messages name tables and keys, never values.
 
 from __future__ import annotations
 
+import base64
 import os
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -77,6 +78,15 @@ class DataKey:
 
     def __repr__(self) -> str:
         return "DataKey(...)"
+
+    def entry(self, key_arn: str) -> dict[str, Any]:
+        """What the manifest keeps of it, under the key of this ARN."""
+        return {
+            "algorithm": ALGORITHM,
+            "kms_key_arn": key_arn,
+            "encrypted_data_key": base64.b64encode(self.encrypted).decode(),
+            "context": self.context,
+        }
 
 
 def new_data_key(kms: Any, key_id: str, context: Mapping[str, str]) -> DataKey:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import logging
@@ -103,12 +102,7 @@ def take_snapshot(
             started_at=started_at.isoformat(),
             completed_at=datetime.now(UTC).isoformat(),
             exported_snapshot=cut.exported_snapshot,
-            encryption={
-                "algorithm": secrets.ALGORITHM,
-                "kms_key_arn": settings.kms_key,
-                "encrypted_data_key": base64.b64encode(data_key.encrypted).decode(),
-                "context": context,
-            },
+            encryption=data_key.entry(settings.kms_key),
             paused=paused_flags(cut.cursor),
             in_flight=in_flight(cut.cursor),
             tables=tables,

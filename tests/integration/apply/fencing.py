@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.local_aws.fixtures import RunningStandIn
+from tests.waiting import until
 
 REGION = "us-east-1"
 OTHER = "us-west-2"
@@ -53,13 +54,6 @@ class Environment:
         return [datetime.fromisoformat(instance["start_date"]) for instance in found if instance["start_date"]]
 
 
-def wait_for(what: str, condition: Callable[[], bool], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} seconds"
-        time.sleep(1)
-
-
 @contextmanager
 def uploaded(s3: Any, bucket: str, key: str, text: str) -> Iterator[None]:
     """An object for as long as the block lasts; none of its versions stays, so that the bucket can be destroyed."""
@@ -87,13 +81,13 @@ def assert_that_a_region_without_the_lease_starts_nothing_new(stand_in: RunningS
     """Give the lease of the applied environment away while a DAG of its runs every ten seconds."""
     environment = Environment(stand_in)
     with uploaded(stand_in.client("s3", REGION), environment.bucket(), "dags/ticking.py", TICKING):
-        wait_for("DAG parsed", lambda: environment.paused("ticking") is False, 90)
-        wait_for("runs", lambda: len(environment.starts()) >= 2, 90)
-        wait_for("guard parsed", lambda: environment.paused("continuity_guard") is False, 10)
+        until("DAG parsed", lambda: environment.paused("ticking") is False, 90)
+        until("runs", lambda: len(environment.starts()) >= 2, 90)
+        until("guard parsed", lambda: environment.paused("continuity_guard") is False, 10)
 
         give_lease_away(stand_in.client("dynamodb", REGION))
         lost_at = datetime.now(UTC)
-        wait_for("paused", lambda: bool(environment.paused("ticking")), FENCE_SECONDS)
+        until("paused", lambda: bool(environment.paused("ticking")), FENCE_SECONDS)
         record = json.loads(environment.get("/variables/continuity_guard")["value"])
         assert (record["holder"], record["token"], record["paused"]) == (OTHER, 2, ["ticking"])
         fenced_at = datetime.fromisoformat(record["fenced_at"])

@@ -66,6 +66,12 @@ def is_airflow_2(side: Side) -> bool:
     return side.airflow_version.startswith("2.")
 
 
+def waiting_for(side: Side, table: str) -> bool:
+    """Whether a session waits for a lock on the table."""
+    query = "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND relation = %s::regclass"
+    return ask(side, query, table) == [(True,)]
+
+
 def everything(side: Side) -> dict[str, list[str]]:
     """Every row of every table, as text in order: two of these are equal only if nothing at all has changed."""
     tables = [name for (name,) in ask(side, "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")]
@@ -238,6 +244,17 @@ def pretend_parsed(target: Side, source: compare.Database, but: tuple[str, ...] 
             " SELECT unnest(%s), 'x', 1, %s, now(), 'x'",
             (dag_ids, json.dumps({})),
         )
+
+
+def assert_restores(source: Side, target: Side, snapshot_id: str) -> None:
+    """The snapshot holds what the source does, row by row."""
+    before = compare.canonical(read(target))
+    target.restore_state(snapshot_id)
+    target.restore_history(snapshot_id)
+    pretend_parsed(target, read(source))
+    target.go_live(snapshot_id)
+    expected = compare.merged(before, compare.canonical(read(source)), restored(times(source, target, live=True)))
+    assert_equal(expected, compare.counted(compare.canonical(read(target))))
 
 
 def assert_sequences_are_beyond(side: Side) -> None:

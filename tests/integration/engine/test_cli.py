@@ -19,6 +19,7 @@ from tests.integration.engine.conftest import ROOT
 from tests.integration.engine.oracle import (
     ask,
     assert_equal,
+    assert_restores,
     assert_sequences_are_beyond,
     everything,
     pretend_parsed,
@@ -69,7 +70,6 @@ def test_any_airflow_is_taken_over_by_url_and_key(sides: Callable[..., Side], tm
     """Failure covered: who moves into MWAA from elsewhere starts with an empty history."""
     source = sides("source")
     target = sides("target", environment=source.environment)
-    before = compare.canonical(read(target))
     tool = Tool(source)
     for name, variable in (("url", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"), ("key", "AIRFLOW__CORE__FERNET_KEY")):
         (tmp_path / name).write_text(tool.environ.pop(variable) + "\n")
@@ -83,12 +83,7 @@ def test_any_airflow_is_taken_over_by_url_and_key(sides: Callable[..., Side], tm
     assert (manifest["airflow_version"], manifest["spec"]) == (source.airflow_version, None)
     assert source.store.read_json(SNAPSHOT, "verification.json")["faults"] == []
 
-    target.restore_state(SNAPSHOT)
-    target.restore_history(SNAPSHOT)
-    pretend_parsed(target, read(source))
-    target.go_live(SNAPSHOT)
-    expected = compare.merged(before, compare.canonical(read(source)), restored(times(source, target, live=True)))
-    assert_equal(expected, compare.counted(compare.canonical(read(target))))
+    assert_restores(source, target, SNAPSHOT)
     assert_sequences_are_beyond(target)
 
 

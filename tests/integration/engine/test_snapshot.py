@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import threading
-import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -21,6 +20,7 @@ from tests.integration.engine.oracle import ask, cursor_on, dated, is_airflow_2
 from tests.integration.engine.rows import EPOCH, Rows
 from tests.integration.engine.worker import Side
 from tests.postgres import Cluster
+from tests.waiting import until
 
 SNAPSHOT = "20260401T000000Z-0000000d"
 RUN_BOUND = ("dag_run", "task_instance", "xcom", "task_map", "dag_run_note")
@@ -122,8 +122,8 @@ def test_a_locked_table_is_waited_for_with_the_cut_exported(sides: Callable[...,
         auditor = psycopg2.connect(cluster.dsn("postgres", "postgres"))
         auditor.autocommit = True
         with auditor.cursor() as cursor:
-            exported = until(lambda: exported_snapshots(cursor))
-            until(lambda: waiting_for_lock(cursor))
+            exported = until("the cut is exported", lambda: exported_snapshots(cursor), 60)
+            until("it waits for the table", lambda: waiting_for_lock(cursor), 60)
         auditor.close()
         ask(source, "DELETE FROM log")
         reader = psycopg2.connect(source.dsn)
@@ -149,16 +149,6 @@ def exported_snapshots(cursor: psycopg2.extensions.cursor) -> list[str]:
 def waiting_for_lock(cursor: psycopg2.extensions.cursor) -> list[str]:
     cursor.execute("SELECT query FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
     return [query for (query,) in cursor.fetchall()]
-
-
-def until(find: Callable[[], list[str]]) -> list[str]:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        found = find()
-        if found:
-            return found
-        time.sleep(0.02)
-    raise AssertionError("it did not come to that within 60 s")
 
 
 def test_a_secret_that_cannot_be_read_fails_the_snapshot_by_name(sides: Callable[..., Side]) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import io
 import json
-import time
 import zipfile
-from collections.abc import Callable
 from typing import Any
 
 from tests.local_aws.fixtures import RunningStandIn
+from tests.waiting import until
 
 ACCOUNT = "123456789012"
 HOME, OTHER = "us-east-1", "us-west-2"
@@ -54,15 +53,6 @@ def make_function(stand_in: RunningStandIn, name: str, source: str, role: str, *
     return str(created["FunctionArn"])
 
 
-def wait_for(what: Callable[[], Any], seconds: float = 30.0) -> Any:
-    """The first true answer of `what`; fails after that many seconds."""
-    deadline = time.monotonic() + seconds
-    while not (answer := what()):
-        assert time.monotonic() < deadline, f"nothing within {seconds} s"
-        time.sleep(0.1)
-    return answer
-
-
 def run_machine(stand_in: RunningStandIn, name: str, definition: dict[str, Any], role: str) -> dict[str, Any]:
     """Run a new state machine once; returns the description of the ended execution."""
     machines = stand_in.client("stepfunctions")
@@ -73,5 +63,5 @@ def run_machine(stand_in: RunningStandIn, name: str, definition: dict[str, Any],
         described: dict[str, Any] = machines.describe_execution(executionArn=started)
         return described if described["status"] != "RUNNING" else None
 
-    done: dict[str, Any] = wait_for(ended, 60)
+    done: dict[str, Any] = until(f"the end of {name}", ended, 60)
     return done

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.integration.local_aws.helpers import LOGGING, allow, make_function, make_role, wait_for
+from tests.integration.local_aws.helpers import LOGGING, allow, make_function, make_role
 from tests.local_aws.fixtures import RunningStandIn
+from tests.waiting import until
 
 _SOURCE = """
 import os, time, boto3
@@ -105,4 +106,8 @@ def test_asynchronous_invocations_return_at_once(stand_in: RunningStandIn, funct
     )
     assert answer["StatusCode"] == 202
     before = len(stand_in.events("invocation", function="functions-reader", succeeded=True))
-    wait_for(lambda: len(stand_in.events("invocation", function="functions-reader", succeeded=True)) > before)
+    until(
+        "another invocation",
+        lambda: len(stand_in.events("invocation", function="functions-reader", succeeded=True)) > before,
+        30,
+    )

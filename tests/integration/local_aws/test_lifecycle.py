@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import requests
 
-from tests.integration.local_aws.helpers import HOME, LOGGING, make_function, make_role, wait_for
+from tests.integration.local_aws.helpers import HOME, LOGGING, make_function, make_role
 from tests.local_aws.fixtures import DidNotStart, RunningStandIn, start_stand_in
+from tests.waiting import until
 
 _SLEEPER = "import time\ndef handler(event, context):\n    time.sleep(60)\n"
 
@@ -43,10 +44,10 @@ def test_no_process_outlives_it(tmp_path: Path, number: signal.Signals) -> None:
         role = make_role(running, "sleeper", "lambda.amazonaws.com", LOGGING)
         make_function(running, "sleeper", _SLEEPER, role, Timeout=90)
         running.client("lambda").invoke(FunctionName="sleeper", InvocationType="Event", Payload=b"{}")
-        children = wait_for(lambda: _children(running.process.pid))
+        children = until("children", lambda: _children(running.process.pid), 30)
         os.kill(running.process.pid, number)
         running.process.wait(30)
-        wait_for(lambda: not any(_runs(child) for child in children), 10)
+        until("their end", lambda: not any(_runs(child) for child in children), 10)
         if number is not signal.SIGKILL:
             assert running.process.returncode == 0
             assert not (tmp_path / "state" / "port").exists()

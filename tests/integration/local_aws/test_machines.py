@@ -15,9 +15,9 @@ from tests.integration.local_aws.helpers import (
     make_function,
     make_role,
     run_machine,
-    wait_for,
 )
 from tests.local_aws.fixtures import RunningStandIn
+from tests.waiting import until
 
 _ANSWERING = """
 import boto3, json, threading, time
@@ -129,7 +129,7 @@ def test_status_changes_become_notices(stand_in: RunningStandIn, machine_role: s
     # Without a topic policy that admits EventBridge nothing arrives.
     machines = stand_in.client("stepfunctions")
     run_machine(stand_in, "machines-noted", failing, machine_role)
-    wait_for(lambda: stand_in.events("event_lost", rule="machines-noted"))
+    until("the lost event", lambda: stand_in.events("event_lost", rule="machines-noted"), 30)
     statement = {
         "Effect": "Allow",
         "Principal": {"Service": "events.amazonaws.com"},
@@ -140,7 +140,7 @@ def test_status_changes_become_notices(stand_in: RunningStandIn, machine_role: s
     policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
     stand_in.client("sns").set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=policy)
     machines.start_execution(stateMachineArn=f"arn:aws:states:{HOME}:{ACCOUNT}:stateMachine:machines-noted")
-    notices = wait_for(lambda: [n for n in stand_in.get("sns") if n["topic"] == topic])
+    notices = until("the notice", lambda: [n for n in stand_in.get("sns") if n["topic"] == topic], 30)
     machine = f"arn:aws:states:{HOME}:{ACCOUNT}:stateMachine:machines-noted"
     assert notices[0]["message"] == f'"{machine} failed: because"'
 
@@ -159,7 +159,7 @@ def test_a_schedule_starts_a_machine_under_its_role(stand_in: RunningStandIn, ma
         Target={"Arn": arn, "RoleArn": role, "Input": json.dumps(attributes)},
     )
     stand_in.post("fire", region=HOME, name="machines-timed")
-    started = wait_for(lambda: machines.list_executions(stateMachineArn=arn)["executions"])
+    started = until("the execution", lambda: machines.list_executions(stateMachineArn=arn)["executions"], 30)
     given = json.loads(machines.describe_execution(executionArn=started[0]["executionArn"])["input"])
     assert given["by"] == f"arn:aws:scheduler:{HOME}:{ACCOUNT}:schedule/default/machines-timed"
     assert given["at"].endswith("Z")

@@ -9,8 +9,9 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tests.integration.local_aws.helpers import ACCOUNT, HOME, OTHER, allow, make_role, wait_for
+from tests.integration.local_aws.helpers import ACCOUNT, HOME, OTHER, allow, make_role
 from tests.local_aws.fixtures import RunningStandIn
+from tests.waiting import until
 
 _SOURCE, _TARGET = "regions-source", "regions-target"
 
@@ -84,10 +85,10 @@ def _head(client: Any, bucket: str, key: str) -> dict[str, Any] | None:
 def test_replicas_keep_version_tags_and_metadata(buckets: tuple[Any, Any], keys: tuple[str, str]) -> None:
     home, other = buckets
     put = home.put_object(Bucket=_SOURCE, Key="open/a", Body=b"x", Metadata={"m": "1"}, Tagging="t=2")
-    replica = wait_for(lambda: _head(other, _TARGET, "open/a"))
+    replica = until("the replica", lambda: _head(other, _TARGET, "open/a"), 30)
     assert (replica["VersionId"], replica["Metadata"]) == (put["VersionId"], {"m": "1"})
     assert (replica["SSEKMSKeyId"], replica["ReplicationStatus"]) == (keys[1], "REPLICA")
-    wait_for(lambda: (_head(home, _SOURCE, "open/a") or {})["ReplicationStatus"] == "COMPLETED")
+    until("COMPLETED", lambda: (_head(home, _SOURCE, "open/a") or {})["ReplicationStatus"] == "COMPLETED", 30)
     tags = other.get_object_tagging(Bucket=_TARGET, Key="open/a")["TagSet"]
     assert tags == [{"Key": "t", "Value": "2"}]
 
@@ -95,16 +96,16 @@ def test_replicas_keep_version_tags_and_metadata(buckets: tuple[Any, Any], keys:
 def test_delete_markers_follow(buckets: tuple[Any, Any]) -> None:
     home, other = buckets
     home.put_object(Bucket=_SOURCE, Key="open/b", Body=b"x")
-    wait_for(lambda: _head(other, _TARGET, "open/b"))
+    until("the replica", lambda: _head(other, _TARGET, "open/b"), 30)
     home.delete_object(Bucket=_SOURCE, Key="open/b")
-    wait_for(lambda: _head(other, _TARGET, "open/b") is None)
+    until("no replica", lambda: _head(other, _TARGET, "open/b") is None, 30)
     assert len(other.list_object_versions(Bucket=_TARGET, Prefix="open/b")["Versions"]) == 1
 
 
 def test_what_the_role_may_not_write_fails(buckets: tuple[Any, Any]) -> None:
     home, other = buckets
     home.put_object(Bucket=_SOURCE, Key="shut/a", Body=b"x")
-    wait_for(lambda: (_head(home, _SOURCE, "shut/a") or {}).get("ReplicationStatus") == "FAILED")
+    until("FAILED", lambda: (_head(home, _SOURCE, "shut/a") or {}).get("ReplicationStatus") == "FAILED", 30)
     assert _head(other, _TARGET, "shut/a") is None
 
 
@@ -112,7 +113,7 @@ def test_what_no_rule_means_stays(buckets: tuple[Any, Any]) -> None:
     home, other = buckets
     home.put_object(Bucket=_SOURCE, Key="apart/a", Body=b"x")
     home.put_object(Bucket=_SOURCE, Key="open/after", Body=b"x")
-    wait_for(lambda: _head(other, _TARGET, "open/after"))
+    until("a replica of what came after", lambda: _head(other, _TARGET, "open/after"), 30)
     assert _head(other, _TARGET, "apart/a") is None
     assert "ReplicationStatus" not in home.head_object(Bucket=_SOURCE, Key="apart/a")
 
@@ -149,7 +150,7 @@ def test_batch_replication_carries_what_was_there_before(stand_in: RunningStandI
         described = control.describe_job(AccountId=ACCOUNT, JobId=job)["Job"]
         return described if described["Status"] in ("Complete", "Failed") else None
 
-    assert wait_for(done)["ProgressSummary"]["NumberOfTasksSucceeded"] >= 1
+    assert until("the end of the job", done, 30)["ProgressSummary"]["NumberOfTasksSucceeded"] >= 1
     assert _head(other, _TARGET, "open/before") is not None
     assert home.head_object(Bucket=_SOURCE, Key="open/before")["ReplicationStatus"] == "COMPLETED"
 
@@ -177,7 +178,7 @@ def test_an_outage_resets_connections_and_holds_replication(
         assert home.head_object(Bucket=_SOURCE, Key="open/held")["ReplicationStatus"] == "PENDING"
     finally:
         stand_in.post("outage", region=OTHER, down=False)
-    wait_for(lambda: _head(other, _TARGET, "open/held"))
+    until("the replica", lambda: _head(other, _TARGET, "open/held"), 30)
 
 
 def test_the_other_region_opens_what_a_multi_region_key_closed(stand_in: RunningStandIn, keys: tuple[str, str]) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,16 +53,6 @@ class Surroundings:
     def inside(self) -> dict[str, Any] | None:
         """What the stand-in shows of the environment; None when there is none."""
         return next((found for found in self.stand_in.get("environments") if found["name"] == NAME), None)
-
-
-def wait_for(what: str, condition: Callable[[], Any], seconds: float = 120.0) -> Any:
-    """The first true answer of `condition`; fails with `what` after a while."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if answer := condition():
-            return answer
-        time.sleep(0.3)
-    pytest.fail(f"{what}: not within {seconds:.0f} seconds")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -18,7 +18,8 @@ from botocore.exceptions import ClientError
 
 from mwaa_continuity.errors import DagRunIsOver
 from mwaa_continuity.rest import RestApi
-from tests.integration.local_mwaa.conftest import NAME, REGION, Surroundings, wait_for
+from tests.integration.local_mwaa.conftest import NAME, REGION, Surroundings
+from tests.waiting import until
 
 
 def status(surroundings: Surroundings) -> str:
@@ -57,14 +58,14 @@ def test_it_becomes_available_once_airflow_is_up(surroundings: Surroundings) -> 
         mwaa.create_environment(Name=NAME, **surroundings.document)
     with pytest.raises(mwaa.exceptions.ValidationException, match="its status is CREATING"):
         mwaa.delete_environment(Name=NAME)
-    wait_for("environment", lambda: status(surroundings) != "CREATING", 360)
+    until("environment", lambda: status(surroundings) != "CREATING", 360)
     environment = mwaa.get_environment(Name=NAME)["Environment"]
     assert environment["Status"] == "AVAILABLE"
     assert {key: environment[key] for key in surroundings.document} == surroundings.document
 
 
 def test_a_run_started_by_the_functions_succeeds_under_the_execution_role(surroundings: Surroundings) -> None:
-    wait_for("DAG parsed", lambda: parsed(surroundings, "look_around"))
+    until("DAG parsed", lambda: parsed(surroundings, "look_around"), 120)
     api = api_of(surroundings)
     assert api.dag_problem("look_around") == "look_around is paused"  # as MWAA creates DAGs
     assert api.dag_problem("nobody") == "nobody is not parsed"
@@ -73,7 +74,7 @@ def test_a_run_started_by_the_functions_succeeds_under_the_execution_role(surrou
     rest(surroundings, "PATCH", "/dags/look_around", Body={"is_paused": False})
     assert api.dag_problem("look_around") is None
     path = "/dags/look_around/dagRuns/one"
-    wait_for("run", lambda: rest(surroundings, "GET", path)["state"] in ("success", "failed"))
+    until("run", lambda: rest(surroundings, "GET", path)["state"] in ("success", "failed"), 120)
     run = rest(surroundings, "GET", path)
     assert (run["state"], run["conf"]) == ("success", {"planted": 1})
     with pytest.raises(DagRunIsOver):
@@ -174,28 +175,28 @@ def test_beats_arrive_as_a_metric(surroundings: Surroundings) -> None:
 
     before = beats()
     assert before > 0
-    wait_for("another beat", lambda: beats() > before)
+    until("another beat", lambda: beats() > before, 120)
 
 
 def test_new_and_deleted_files_reach_airflow(surroundings: Surroundings) -> None:
     s3 = surroundings.client("s3")
     source = b"from airflow import DAG\ndag = DAG('late', schedule=None)\n"
     s3.put_object(Bucket=surroundings.bucket, Key="dags/nested/late.py", Body=source)
-    wait_for("late DAG parsed", lambda: parsed(surroundings, "late"))
+    until("late DAG parsed", lambda: parsed(surroundings, "late"), 120)
     s3.delete_object(Bucket=surroundings.bucket, Key="dags/nested/late.py")
-    wait_for("late DAG inactive", lambda: gone(surroundings, "late"))
+    until("late DAG inactive", lambda: gone(surroundings, "late"), 120)
 
 
 def test_an_update_changes_the_configuration_and_keeps_the_history(surroundings: Surroundings) -> None:
     mwaa = surroundings.client("mwaa")
     mwaa.update_environment(Name=NAME, AirflowConfigurationOptions={"core.default_task_retries": "5"})
     assert status(surroundings) == "UPDATING"
-    wait_for("update", lambda: status(surroundings) != "UPDATING")
+    until("update", lambda: status(surroundings) != "UPDATING", 120)
     environment = mwaa.get_environment(Name=NAME)["Environment"]
     assert (environment["Status"], environment["LastUpdate"]["Status"]) == ("AVAILABLE", "SUCCESS")
     assert rest(surroundings, "GET", "/dags/look_around/dagRuns/one")["state"] == "success"
     api_of(surroundings).start_dag("look_around", "two", {})
-    wait_for("run", lambda: rest(surroundings, "GET", "/dags/look_around/dagRuns/two")["state"] == "success")
+    until("run", lambda: rest(surroundings, "GET", "/dags/look_around/dagRuns/two")["state"] == "success", 120)
     assert "'retries': '5'" in _xcom(surroundings, "look_around", "two", "look")
 
 
@@ -204,7 +205,7 @@ def test_an_update_that_cannot_work_is_rolled_back(surroundings: Surroundings) -
     mwaa = surroundings.client("mwaa")
     surroundings.client("s3").put_object(Bucket=surroundings.bucket, Key="plugins.zip", Body=b"no archive")
     mwaa.update_environment(Name=NAME, PluginsS3Path="plugins.zip")
-    wait_for("update", lambda: status(surroundings) == "UPDATE_FAILED")
+    until("update", lambda: status(surroundings) == "UPDATE_FAILED", 120)
     environment = mwaa.get_environment(Name=NAME)["Environment"]
     assert "PluginsS3Path" not in environment
     assert "not a zip file" in environment["LastUpdate"]["Error"]["ErrorMessage"]
@@ -214,7 +215,7 @@ def test_an_update_that_cannot_work_is_rolled_back(surroundings: Surroundings) -
 def test_a_lost_region_kills_everything_tasks_included(surroundings: Surroundings) -> None:
     api_of(surroundings).start_dag("sleeper", "one", {})
     instance = "/dags/sleeper/dagRuns/one/taskInstances/sleep"
-    wait_for("task running", lambda: rest(surroundings, "GET", instance)["state"] == "running")
+    until("task running", lambda: rest(surroundings, "GET", instance)["state"] == "running", 120)
     inside = surroundings.inside()
     assert inside is not None
     assert alive(inside["pids"]) == inside["pids"]
@@ -227,7 +228,7 @@ def test_a_lost_region_kills_everything_tasks_included(surroundings: Surrounding
         found = surroundings.inside()
         return bool(found and found["web_url"] and found["web_url"] != inside["web_url"] and _answers(surroundings))
 
-    wait_for("Airflow is back", back)
+    until("Airflow is back", back, 120)
     assert rest(surroundings, "GET", "/dags/look_around/dagRuns/one")["state"] == "success"
 
 
@@ -242,13 +243,13 @@ def test_a_scheduler_that_dies_is_started_again(surroundings: Surroundings) -> N
     inside = surroundings.inside()
     assert inside is not None
     os.kill(_process(inside["pids"], "airflow scheduler"), 9)
-    wait_for("death told", lambda: surroundings.stand_in.events("airflow_component_ended", component="scheduler"))
+    until("death told", lambda: surroundings.stand_in.events("airflow_component_ended", component="scheduler"), 120)
 
     def again() -> int | None:
         found = surroundings.inside()
         return _process(found["pids"], "airflow scheduler") if found else None
 
-    wait_for("scheduler again", again)
+    until("scheduler again", again, 120)
 
 
 def _process(pids: list[int], words: str) -> int:
@@ -263,10 +264,10 @@ def test_deletion_leaves_nothing_behind(surroundings: Surroundings) -> None:
     """Also while Airflow is being brought back after an outage, which the deletion ends and no failure may follow."""
     for down in (True, False):
         surroundings.stand_in.post("outage", region=REGION, down=down)
-    inside = wait_for("a new Airflow", lambda: (found := surroundings.inside()) and found["pids"] and found)
+    inside = until("a new Airflow", lambda: (found := surroundings.inside()) and found["pids"] and found, 120)
     mwaa = surroundings.client("mwaa")
     mwaa.delete_environment(Name=NAME)
-    wait_for("deletion", lambda: not mwaa.list_environments()["Environments"])
+    until("deletion", lambda: not mwaa.list_environments()["Environments"], 120)
     assert alive(inside["pids"]) == []
     assert not surroundings.stand_in.events("environment_status", status="UNAVAILABLE")
     with pytest.raises(mwaa.exceptions.ResourceNotFoundException):
@@ -279,11 +280,11 @@ def test_a_role_that_may_not_read_the_bucket_fails_the_creation(surroundings: Su
     mwaa, iam = surroundings.client("mwaa"), surroundings.client("iam")
     iam.delete_role_policy(RoleName="under-test", PolicyName="airflow")
     mwaa.create_environment(Name=NAME, **surroundings.document)
-    wait_for("failure", lambda: status(surroundings) == "CREATE_FAILED")
+    until("failure", lambda: status(surroundings) == "CREATE_FAILED", 120)
     error = mwaa.get_environment(Name=NAME)["Environment"]["LastUpdate"]["Error"]
     assert "s3:ListBucket" in error["ErrorMessage"]
     mwaa.delete_environment(Name=NAME)
-    wait_for("deletion", lambda: not mwaa.list_environments()["Environments"])
+    until("deletion", lambda: not mwaa.list_environments()["Environments"], 120)
 
 
 def test_a_killed_stand_in_takes_everything_with_it(surroundings: Surroundings) -> None:
@@ -296,14 +297,14 @@ def test_a_killed_stand_in_takes_everything_with_it(surroundings: Surroundings) 
         found = surroundings.inside()
         return found["pids"] if found and found["database_url"] else []
 
-    pids = wait_for("processes", has_processes)
-    wait_for("several processes", lambda: len(has_processes()) > 3)
+    pids = until("processes", has_processes, 120)
+    until("several processes", lambda: len(has_processes()) > 3, 120)
     inside = surroundings.inside()
     assert inside is not None
     surroundings.stand_in.process.kill()
     surroundings.stand_in.process.wait()
-    wait_for("Airflow ended", lambda: not alive([*pids, *inside["pids"]]), 15)
-    wait_for("PostgreSQL ended", lambda: not _listens(inside["database_url"]), 15)
+    until("Airflow ended", lambda: not alive([*pids, *inside["pids"]]), 15)
+    until("PostgreSQL ended", lambda: not _listens(inside["database_url"]), 15)
 
 
 def _listens(database_url: str) -> bool:

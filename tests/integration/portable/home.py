@@ -15,7 +15,8 @@ from cryptography.fernet import Fernet
 from psycopg2 import sql
 
 from tests.integration.engine.portable_content import Content, read_content
-from tests.integration.local_mwaa.conftest import NAME, REGION, Surroundings, wait_for
+from tests.integration.local_mwaa.conftest import NAME, REGION, Surroundings
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[3]
 SNAPSHOTS = "under-test-snapshots"
@@ -83,19 +84,19 @@ class Home:
         """Create the environment and wait until its metadata DAGs can be started."""
         mwaa = self.surroundings.client("mwaa")
         mwaa.create_environment(Name=NAME, **{**self.surroundings.document, "AirflowVersion": version})
-        wait_for("environment", lambda: self._status() == "AVAILABLE", 300)
+        until("environment", lambda: self._status() == "AVAILABLE", 300)
         for dag_id in ("continuity_snapshot", "continuity_restore", "continuity_go_live"):
             self.wait_for_dag(dag_id)
 
     def lose(self) -> None:
         """Delete the environment with its database and its Fernet key."""
         self.surroundings.client("mwaa").delete_environment(Name=NAME)
-        wait_for("no environment", lambda: self._status() is None, 120)
+        until("no environment", lambda: self._status() is None, 120)
 
     def wait_for_dag(self, dag_id: str) -> None:
         """Until it is parsed: its serialized form may be there before its row, which the same parse writes last."""
         parsed = "SELECT 1 FROM dag JOIN serialized_dag USING (dag_id) WHERE dag_id = %s"
-        wait_for(f"{dag_id} is parsed", lambda: self.ask(parsed, dag_id), 300)
+        until(f"{dag_id} is parsed", lambda: self.ask(parsed, dag_id), 300)
 
     def set_paused(self, paused: Mapping[str, bool]) -> None:
         """Set the paused flags of these DAGs, once they are parsed."""
@@ -112,7 +113,7 @@ class Home:
             Name=NAME, Method="POST", Path=f"/dags/{dag_id}/dagRuns", Body=body
         )
         ended = "SELECT state FROM dag_run WHERE run_id = %s AND state IN ('success', 'failed')"
-        ((state,),) = wait_for(f"{dag_id} has ended", lambda: self.ask(ended, run_id), 300)
+        ((state,),) = until(f"{dag_id} has ended", lambda: self.ask(ended, run_id), 300)
         told = "SELECT task_id, value FROM xcom WHERE run_id = %s AND key = 'return_value'"
         answers = {
             task: json.loads(bytes(value)) if self.major == 2 else value for task, value in self.ask(told, run_id)
@@ -160,7 +161,7 @@ class Home:
     def wait_until_given(self) -> None:
         """Until its tasks have what says where the database is, after it was withheld."""
         package = Path(self._inside["log_dir"]).parent / "dags" / "continuity" / "__init__.py"
-        wait_for("the metadata DAGs", lambda: WITHHOLD not in package.read_text(), 120)
+        until("the metadata DAGs", lambda: WITHHOLD not in package.read_text(), 120)
 
     def log_of(self, run_id: str) -> str:
         """What the tasks of one run logged."""

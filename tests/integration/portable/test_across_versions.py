@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import chosen_versions
-from tests.integration.local_mwaa.conftest import surround, wait_for
+from tests.integration.local_mwaa.conftest import surround
 from tests.integration.portable.home import Home
 from tests.local_aws.fixtures import start_stand_in
+from tests.waiting import until
 
 SNAPSHOT = "20260401T000000Z-000000b2"
 #: From which version into which.
@@ -38,12 +39,17 @@ def home(journey: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> 
         stand_in.stop()
 
 
+def due_column(home: Home) -> str:
+    """Where a run says when it was due. Before Airflow 3 that was the end of its interval."""
+    return "data_interval_end" if home.major == 2 else "run_after"
+
+
 def due(home: Home) -> dict[str, list[datetime]]:
-    """When the scheduled runs of each DAG were due, in order. Before Airflow 3 that was the end of their interval."""
-    column = "data_interval_end" if home.major == 2 else "run_after"
+    """When the scheduled runs of each DAG were due, in order."""
     found: dict[str, list[datetime]] = {}
     statement = (
-        f"SELECT dag_id, {column} FROM dag_run WHERE run_type = 'scheduled' AND dag_id LIKE 'across%%' ORDER BY 2"  # noqa: S608
+        f"SELECT dag_id, {due_column(home)} FROM dag_run"  # noqa: S608
+        " WHERE run_type = 'scheduled' AND dag_id LIKE 'across%%' ORDER BY 2"
     )
     for dag_id, at in home.ask(statement):
         found.setdefault(dag_id, []).append(at)
@@ -52,9 +58,8 @@ def due(home: Home) -> dict[str, list[datetime]]:
 
 def gone_on(home: Home, restored: dict[str, list[datetime]]) -> set[str]:
     """DAGs of which a run went well that was not restored."""
-    column = "data_interval_end" if home.major == 2 else "run_after"
     found = home.ask(
-        f"SELECT dag_id, {column} FROM dag_run r JOIN task_instance t USING (dag_id, run_id)"  # noqa: S608
+        f"SELECT dag_id, {due_column(home)} FROM dag_run r JOIN task_instance t USING (dag_id, run_id)"  # noqa: S608
         " WHERE r.run_type = 'scheduled' AND r.state = 'success' AND t.state = 'success'"
     )
     return {dag_id for dag_id, at in found if at not in restored.get(dag_id, [at])}
@@ -80,8 +85,8 @@ def test_nothing_runs_twice(home: Home, journey: tuple[str, str], tmp_path: Path
     home.put_dags(workload)
     home.create(source)
     home.set_paused(dict.fromkeys(PERIODS, False))
-    wait_for("runs of every schedule", lambda: len(due(home)) == len(PERIODS) and len(due(home)[CATCH_UP[0]]) >= 8, 300)
-    wait_for("a past that went well", lambda: at_rest(home), 300)
+    until("runs of every schedule", lambda: len(due(home)) == len(PERIODS) and len(due(home)[CATCH_UP[0]]) >= 8, 300)
+    until("a past that went well", lambda: at_rest(home), 300)
     state, told = home.run("continuity_snapshot", "take", snapshot_id=SNAPSHOT)
     assert (state, told["verify"]["mode"]) == ("success", "full"), home.log_of("take")
     before = due(home)
@@ -100,7 +105,7 @@ def test_nothing_runs_twice(home: Home, journey: tuple[str, str], tmp_path: Path
         "unpaused": len(PERIODS),
         "missing_dags": [],
     }
-    wait_for("the next runs", lambda: gone_on(home, restored) == PERIODS.keys(), 300)
+    until("the next runs", lambda: gone_on(home, restored) == PERIODS.keys(), 300)
     for dag_id, runs in due(home).items():
         (last,) = restored[dag_id]
         assert last in before[dag_id]

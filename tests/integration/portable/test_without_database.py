@@ -11,9 +11,10 @@ import pytest
 
 from tests.conftest import chosen_versions
 from tests.integration.engine.portable_content import Content
-from tests.integration.local_mwaa.conftest import NAME, surround, wait_for
+from tests.integration.local_mwaa.conftest import NAME, surround
 from tests.integration.portable.home import Home
 from tests.local_aws.fixtures import start_stand_in
+from tests.waiting import until
 
 SNAPSHOT = "20260401T000000Z-000000b1"
 NASTY = ["", " ", "plain", "CR LF\r\n and tab\t", 'quote " and \\N and \\', "☃ 𐍈 ü", "null", "true", "0", '{"a": [1]}']
@@ -73,7 +74,7 @@ def take_snapshot(home: Home, *workload: Path) -> Content:
     home.set_paused(
         {"portable_catchup": False, "portable_no_catchup": False, "portable_manual": False, "portable_paused": True}
     )
-    wait_for("runs", lambda: len(last_runs(home)) == 2, 300)
+    until("runs", lambda: len(last_runs(home)) == 2, 300)
     state, told = home.run("continuity_snapshot", "take", snapshot_id=SNAPSHOT)
     assert state == "success", home.log_of("take")
     assert told["verify"]["mode"] == "portable"

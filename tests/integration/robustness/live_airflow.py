@@ -17,9 +17,9 @@ from tests.integration.engine.conftest import ROOT
 from tests.integration.engine.dag_runs import REGION
 from tests.integration.engine.oracle import ask
 from tests.integration.engine.worker import Side
-from tests.integration.robustness.waiting import until
 from tests.local_aws.mwaa.airflow_versions import major_of
 from tests.local_aws.mwaa.runner import AirflowRunner, AirflowSettings
+from tests.waiting import until
 
 
 @dataclass
@@ -113,7 +113,11 @@ class LiveAirflow:
 
     def wait_for_task(self, dag_id: str, run_id: str, task_id: str) -> None:
         """Until it is done; fails with its log where it ends in another way."""
-        until(f"{dag_id}.{task_id}", lambda: self.task(dag_id, run_id, task_id)[0] in ("success", "failed", "skipped"))
+        until(
+            f"{dag_id}.{task_id}",
+            lambda: self.task(dag_id, run_id, task_id)[0] in ("success", "failed", "skipped"),
+            300,
+        )
         assert self.task(dag_id, run_id, task_id) == ("success", 1), self.log_of(dag_id, run_id)
 
     def log_of(self, dag_id: str, run_id: str) -> str:

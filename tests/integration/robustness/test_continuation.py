@@ -26,10 +26,10 @@ from tests.integration.engine.oracle import Times, ask, assert_equal, read, rest
 from tests.integration.engine.worker import Side
 from tests.integration.robustness.cut import snapshot_and_copy
 from tests.integration.robustness.live_airflow import LiveAirflow
-from tests.integration.robustness.waiting import until
 from tests.postgres import Cluster
 from tests.rehearsal.effects import Effect, InstanceKey, read_effects, started_twice
 from tests.rehearsal.scenario import WORKLOAD, missing_instances, parsed
+from tests.waiting import until
 
 SNAPSHOT = "20260401T000000Z-0000000c"
 #: Unpaused by hand; `eager`, whose file unpauses it, catches up with its past as well.
@@ -122,14 +122,14 @@ def work_until_cut(cluster: Cluster, source: LiveAirflow, frozen: Side) -> None:
     """Run the workload until it is where it is wanted, then take the snapshot while it goes on, and kill it."""
     with source.running() as runner:
         deploy_workload(source)  # not before: `eager` starts at once, and its tasks need the API server
-        until("the workload is parsed", lambda: not parsed(source.side.dsn, (*UNPAUSED, "eager"), source.major))
+        until("the workload is parsed", lambda: not parsed(source.side.dsn, (*UNPAUSED, "eager"), source.major), 300)
         for dag_id in UNPAUSED:
             source.call(runner, "PATCH", f"/dags/{dag_id}", {"is_paused": False})
         for dag_id in STARTED:
             source.trigger(runner, dag_id)
         until("the state at the cut", lambda: not missing_instances(source.side.dsn, AT_CUT), seconds=600)
         source.trigger(runner, "second_try")
-        until("a retry is waited for", lambda: not missing_instances(source.side.dsn, RETRYING))
+        until("a retry is waited for", lambda: not missing_instances(source.side.dsn, RETRYING), 300)
         snapshot_and_copy(cluster, source.side, frozen, SNAPSHOT)
     assert missing_instances(frozen.dsn, AT_CUT + RETRYING) == ""
     assert events_waiting(frozen) == 1
@@ -157,7 +157,7 @@ def go_on(target: LiveAirflow, places: Places, at_cut: dict[InstanceKey, str]) -
     deploy_workload(target)
     with target.running() as runner:
         needed = ("continuity_restore", "continuity_go_live")
-        until("the metadata DAGs are parsed", lambda: not parsed(side.dsn, needed, target.major))
+        until("the metadata DAGs are parsed", lambda: not parsed(side.dsn, needed, target.major), 300)
         restore = target.trigger(runner, "continuity_restore", snapshot_id=SNAPSHOT)
         target.wait_for_task("continuity_restore", restore, "state")
         target.wait_for_task("continuity_restore", restore, "history")
@@ -172,14 +172,15 @@ def go_on(target: LiveAirflow, places: Places, at_cut: dict[InstanceKey, str]) -
         assert runs(side, "both") == []
         for dag_id in ("right", "half_done"):
             target.trigger(runner, dag_id)
-        until("both events", lambda: runs(side, "both") == ["success"])
-        until("a later run of the same DAG", lambda: runs(side, "half_done") == ["success"] * 2)
+        until("both events", lambda: runs(side, "both") == ["success"], 300)
+        until("a later run of the same DAG", lambda: runs(side, "half_done") == ["success"] * 2, 300)
         until(
             "the schedule's next run",
             lambda: any(
                 key[0] == "every_minute" and key[1] > last_minute and key[2] == "second" and state == "success"
                 for key, state in instances(side).items()
             ),
+            300,
         )
         assert events_waiting(side) == 0
 

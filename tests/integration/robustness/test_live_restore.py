@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from psycopg2 import sql
 
-from tests.integration.engine.oracle import ask, cursor_on, dated
+from tests.integration.engine.oracle import ask, cursor_on, dated, waiting_for
 from tests.integration.engine.rows import EXTRA, Rows
 from tests.integration.engine.worker import Side
 from tests.integration.robustness.live_airflow import LiveAirflow
-from tests.integration.robustness.waiting import until, waiting_for
+from tests.waiting import until
 
 SNAPSHOT = "20260401T000000Z-0000000a"
 DAG_IDS = [f"first_{number:03d}" for number in range(500)]
@@ -102,11 +102,15 @@ def test_nothing_acts_before_its_state_is_there_and_a_long_restore_survives(
         # -- the state takes longer than anything may
         with locked(airflow.side, SLOW_TABLE):
             restore = airflow.trigger(runner, "continuity_restore", snapshot_id=SNAPSHOT)
-            until("the restore is at the table", lambda: waiting_for(airflow.side, SLOW_TABLE))
+            until("the restore is at the table", lambda: waiting_for(airflow.side, SLOW_TABLE), 300)
             before = airflow.beats()
             beat = airflow.trigger(runner, "continuity_beat")
             airflow.wait_for_task("continuity_beat", beat, "beat")  # Airflow goes on scheduling
-            until("twice the limit", lambda: now(airflow.side) - before["SchedulerJob"] > timedelta(seconds=2 * LIMIT))
+            until(
+                "twice the limit",
+                lambda: now(airflow.side) - before["SchedulerJob"] > timedelta(seconds=2 * LIMIT),
+                300,
+            )
             assert airflow.beats()["SchedulerJob"] > before["SchedulerJob"] + timedelta(seconds=LIMIT)
             assert airflow.task("continuity_restore", restore, "state") == ("running", 1)
             assert waiting_for(airflow.side, SLOW_TABLE)
@@ -128,8 +132,8 @@ def test_nothing_acts_before_its_state_is_there_and_a_long_restore_survives(
         # -- live: what was due, once
         live = airflow.trigger(runner, "continuity_go_live", snapshot_id=SNAPSHOT, parse_deadline_seconds=1)
         airflow.wait_for_task("continuity_go_live", live, "go_live")
-        until("both act", lambda: airflow.marks("acted") == {LATE, CUT_OFF}, seen=lambda: unfinished(airflow.side))
-        until("its runs end", lambda: not [run for run in user_runs(airflow.side) if run[2] == "running"])
+        until("both act", lambda: airflow.marks("acted") == {LATE, CUT_OFF}, 300, seen=lambda: unfinished(airflow.side))
+        until("its runs end", lambda: not [run for run in user_runs(airflow.side) if run[2] == "running"], 300)
         wait_for_parses(airflow, times=2)
         assert airflow.marks("acted") == {LATE, CUT_OFF}
         due = 1 if airflow.major == 2 else 2  # Airflow 3 starts a run at its date, Airflow 2 at the end of its day
@@ -196,7 +200,7 @@ def wait_for_parses(airflow: LiveAirflow, times: int) -> None:
         seen.update(row[0] for row in ask(airflow.side, query) if row[0])
         return len(seen) > times
 
-    until("the folder is parsed", often_enough)
+    until("the folder is parsed", often_enough, 300)
 
 
 def now(side: Side) -> datetime:

@@ -12,15 +12,21 @@ import boto3
 import pytest
 
 from continuity.errors import ContinuityError
-from tests.integration.engine import compare
-from tests.integration.engine.oracle import ask, assert_equal, cursor_on, pretend_parsed, read, restored, times
+from tests.integration.engine.oracle import (
+    ask,
+    assert_restores,
+    cursor_on,
+    pretend_parsed,
+    read,
+    waiting_for,
+)
 from tests.integration.engine.worker import Side
 from tests.integration.robustness import writer
 from tests.integration.robustness.conftest import Worker
 from tests.integration.robustness.cut import snapshot_and_copy
 from tests.integration.robustness.sabotage import Fault
-from tests.integration.robustness.waiting import until, waiting_for
 from tests.postgres import Cluster
+from tests.waiting import until
 
 SNAPSHOT = "20260401T000000Z-0000000a"
 SECOND = "20260402T000000Z-0000000b"
@@ -37,7 +43,7 @@ def test_of_two_snapshots_at_the_same_time_one_is_refused(sides: Make) -> None:
     with cursor_on(source) as cursor:
         cursor.execute("LOCK TABLE xcom IN ACCESS EXCLUSIVE MODE")  # the first one gets as far as this table
         first.start()
-        until("the first one is at the table", lambda: waiting_for(source, "xcom") or not first.is_alive())
+        until("the first one is at the table", lambda: waiting_for(source, "xcom") or not first.is_alive(), 300)
         assert first.is_alive()
         under_way = s3.create_multipart_upload(Bucket=source.bucket, Key=source.store.key(SNAPSHOT, "under way"))
         for snapshot_id in (SECOND, SNAPSHOT):
@@ -113,14 +119,3 @@ def test_what_is_half_restored_is_not_snapshotted(sides: Make, worker: Worker) -
     assert already
     assert target.restore_history(SNAPSHOT) > 0
     target.snapshot(SECOND)
-
-
-def assert_restores(source: Side, target: Side, snapshot_id: str) -> None:
-    """The snapshot holds what the source does, row by row."""
-    before = compare.canonical(read(target))
-    target.restore_state(snapshot_id)
-    target.restore_history(snapshot_id)
-    pretend_parsed(target, read(source))
-    target.go_live(snapshot_id)
-    expected = compare.merged(before, compare.canonical(read(source)), restored(times(source, target, live=True)))
-    assert_equal(expected, compare.counted(compare.canonical(read(target))))

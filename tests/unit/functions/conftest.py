@@ -8,6 +8,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
@@ -129,6 +130,20 @@ class Account:
     def put_json(self, key: str, document: Any, **arguments: Any) -> None:
         """An object of the snapshot bucket."""
         self.s3.put_object(Bucket=SNAPSHOTS, Key=key, Body=json.dumps(document).encode(), **arguments)
+
+    def published(self, metric: str) -> list[float]:
+        """Sums of what the functions said of a metric lately, by the minute."""
+        now = datetime.now(UTC)
+        points = self.cloudwatch[SECONDARY].get_metric_statistics(
+            Namespace="MwaaContinuity",
+            MetricName=metric,
+            Dimensions=[{"Name": "Environment", "Value": NAME}],
+            StartTime=now - timedelta(minutes=10),
+            EndTime=now + timedelta(minutes=1),
+            Period=60,
+            Statistics=["Sum"],
+        )["Datapoints"]
+        return [point["Sum"] for point in points]
 
     def objects(self, bucket: str = SNAPSHOTS) -> list[str]:
         """Keys of all current objects."""

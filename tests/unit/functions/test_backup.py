@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -189,27 +189,12 @@ def test_errors_of_the_rest_api(active: Account, failure: Any, error: type[Excep
         call("start", snapshot_id=SNAPSHOT, task_token=TOKEN)
 
 
-def published(account: Account, metric: str) -> list[float]:
-    """What a metric of the Region was lately."""
-    now = datetime.now(UTC)
-    points = account.cloudwatch[SECONDARY].get_metric_statistics(
-        Namespace="MwaaContinuity",
-        MetricName=metric,
-        Dimensions=[{"Name": "Environment", "Value": NAME}],
-        StartTime=now - timedelta(minutes=5),
-        EndTime=now + timedelta(minutes=5),
-        Period=60,
-        Statistics=["Maximum"],
-    )["Datapoints"]
-    return [point["Maximum"] for point in points]
-
-
 @pytest.mark.parametrize(("mode", "metric"), [("full", 0.0), ("portable", 1.0)])
 def test_the_mode_is_told(account: Account, mode: str, metric: float) -> None:
     """Failure covered: snapshots hold no history any more, and nobody knows."""
     account.snapshot(SNAPSHOT, mode=mode)
     assert call("verify", snapshot_id=SNAPSHOT)["mode"] == mode
-    assert published(account, "SnapshotPortable") == [metric]
+    assert account.published("SnapshotPortable") == [metric]
 
 
 def test_verify(account: Account) -> None:
@@ -225,7 +210,7 @@ def test_verify(account: Account) -> None:
         if not item["Key"].endswith(("manifest.json", "verification.json"))
     ]
     assert answer["bytes"] == sum(sizes)
-    assert published(account, "SnapshotDurationSeconds") == [10.5]
+    assert account.published("SnapshotDurationSeconds") == [10.5]
 
 
 def without_object(account: Account, folder: str, _manifest: dict[str, Any]) -> None:

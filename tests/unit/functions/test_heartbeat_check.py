@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -26,20 +25,6 @@ def primary(account: Account) -> Account:
     return account
 
 
-def published(account: Account, metric: str) -> list[float]:
-    now = datetime.now(UTC)
-    points = account.cloudwatch[SECONDARY].get_metric_statistics(
-        Namespace="MwaaContinuity",
-        MetricName=metric,
-        Dimensions=[{"Name": "Environment", "Value": NAME}],
-        StartTime=now - timedelta(minutes=10),
-        EndTime=now + timedelta(minutes=1),
-        Period=60,
-        Statistics=["Sum"],
-    )["Datapoints"]
-    return [point["Sum"] for point in points]
-
-
 def test_healthy(primary: Account) -> None:
     primary.beat(*ALL_MINUTES)
     primary.scheduler_heartbeat(*ALL_MINUTES)
@@ -47,8 +32,8 @@ def test_healthy(primary: Account) -> None:
     assert answer["verdict"] == "healthy"
     assert answer["status"] == "AVAILABLE"
     assert answer["signals"] == {"probe": "ok", "beat": "arriving", "heartbeat": "present", "status": "available"}
-    assert published(primary, "Healthy") == [1.0]
-    assert published(primary, "Unhealthy") == published(primary, "UnknownHealth") == [0.0]
+    assert primary.published("Healthy") == [1.0]
+    assert primary.published("Unhealthy") == primary.published("UnknownHealth") == [0.0]
 
 
 def test_cloudwatch_erroring_while_beats_arrive_is_unknown(primary: Account, dead: Dead) -> None:
@@ -58,7 +43,7 @@ def test_cloudwatch_erroring_while_beats_arrive_is_unknown(primary: Account, dea
     answer = check()
     assert answer["verdict"] == "unknown"
     assert answer["signals"]["heartbeat"] == "unreachable"
-    assert published(primary, "UnknownHealth") == [1.0]
+    assert primary.published("UnknownHealth") == [1.0]
 
 
 def test_a_whole_region_dead_is_unhealthy(primary: Account, dead: Dead) -> None:
@@ -73,7 +58,7 @@ def test_a_whole_region_dead_is_unhealthy(primary: Account, dead: Dead) -> None:
         "heartbeat": "unreachable",
         "status": "unreachable",
     }
-    assert published(primary, "Unhealthy") == [1.0]
+    assert primary.published("Unhealthy") == [1.0]
 
 
 @pytest.mark.parametrize("service", ["sts", "cloudwatch"])
@@ -93,7 +78,7 @@ def test_an_update_is_healthy(primary: Account) -> None:
     primary.mwaa.environments[PRIMARY, NAME]["Status"] = "UPDATING"
     answer = check()
     assert (answer["verdict"], answer["status"]) == ("healthy", "UPDATING")
-    assert published(primary, "EnvironmentChanging") == [1.0]
+    assert primary.published("EnvironmentChanging") == [1.0]
 
 
 @pytest.mark.parametrize(("changed", "expected"), [((1, 2), "settling"), ((5,), "settling"), ((0, 6), "available")])
@@ -133,7 +118,7 @@ def test_a_refusal_is_our_own_fault_not_the_regions(primary: Account) -> None:
 def test_no_beat_ever_is_no_failover(primary: Account, dead: Dead) -> None:
     dead(PRIMARY, "cloudwatch", "mwaa")
     assert check()["signals"]["beat"] == "never"
-    assert published(primary, "Unhealthy") == [0.0]
+    assert primary.published("Unhealthy") == [0.0]
 
 
 def test_a_primary_that_has_just_begun_to_beat_is_not_lost(primary: Account) -> None:
@@ -142,7 +127,7 @@ def test_a_primary_that_has_just_begun_to_beat_is_not_lost(primary: Account) -> 
     answer = check()
     assert answer["signals"]["beat"] == "arriving"
     assert answer["verdict"] == "healthy"
-    assert published(primary, "Unhealthy") == [0.0]
+    assert primary.published("Unhealthy") == [0.0]
 
 
 @pytest.mark.parametrize(
