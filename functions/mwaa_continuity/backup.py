@@ -102,17 +102,14 @@ def start(event: Event, log: Log) -> Result:
 
 
 def verify(event: Event, log: Log) -> Result:
-    """Prove a snapshot complete, unaltered and read back, and publish what it came to. Raises `SnapshotRefused`."""
+    """Prove a snapshot complete, unaltered and read back, and publish what it came to. Raises `SnapshotRefused`.
+
+    `bytes` are those of its own objects; `objects` counts those of its base that it builds on as well.
+    """
     settings = Settings.read()
     snapshot_id = events.snapshot_id(event)
-    found = snapshots.prove(
-        aws.client("s3"),
-        aws.client("kms"),
-        variable("SNAPSHOT_BUCKET"),
-        settings.environment,
-        snapshot_id,
-        read_back=True,
-    )
+    bucket = variable("SNAPSHOT_BUCKET")
+    found = snapshots.prove_new(aws.client("s3"), aws.client("kms"), bucket, settings.environment, snapshot_id)
     age = max(0, round(time.time() - found.cut_at.timestamp()))
     metrics.publish(
         aws.client("cloudwatch"),
@@ -124,10 +121,11 @@ def verify(event: Event, log: Log) -> Result:
             "SnapshotDurationSeconds": (found.completed_at - found.started_at).total_seconds(),
         },
     )
-    log.info("verified", snapshot_id=snapshot_id, objects=len(found.objects), bytes=found.size)
+    log.info("verified", snapshot_id=snapshot_id, base=found.base, objects=len(found.objects), bytes=found.size)
     return {
         "snapshot_id": snapshot_id,
         "mode": found.mode,
+        "base": found.base,
         "objects": len(found.objects),
         "rows": found.rows,
         "bytes": found.size,

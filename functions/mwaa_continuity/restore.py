@@ -55,14 +55,15 @@ def select(event: Event, log: Log) -> Result:
     s3, kms = aws.client("s3"), aws.client("kms")
     candidates = [wanted] if wanted else snapshots.newest_first(s3, bucket, settings.environment)
     if recorded and not wanted and environment_is_there(settings.environment):
-        candidates = [recorded, *(found for found in candidates if found != recorded)]
+        candidates = [recorded, *(other for other in candidates if other != recorded)]
     rejected: list[dict[str, str]] = []
+    found: snapshots.Faults = {}
     best: Manifest | None = None  # a portable one, until a full one is found that is little older
     for snapshot_id in candidates:
         if best and named_at(best.snapshot_id) - named_at(snapshot_id) > FULL_PREFERRED:
             break
         try:
-            chosen = snapshots.prove(s3, kms, bucket, settings.environment, snapshot_id)
+            chosen = snapshots.prove(s3, kms, bucket, settings.environment, snapshot_id, found=found)
         except SnapshotRefused as error:
             if wanted:
                 raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
@@ -13,10 +13,13 @@ from mwaa_continuity import aws, manifest
 from mwaa_continuity.errors import SnapshotRefused
 from mwaa_continuity.events import SNAPSHOT_ID
 from mwaa_continuity.manifest import Manifest, ObjectClaim
-from mwaa_continuity.verification import was_read_back
+from mwaa_continuity.verification import NAMED_FAULTS, was_read_back
 
 CHUNK_BYTES: Final = 1024 * 1024
 READERS: Final = 4
+
+#: What is wrong with each object, or none.
+Faults = dict[ObjectClaim, str | None]
 
 
 def prefix(environment: str, snapshot_id: str = "") -> str:
@@ -31,27 +34,83 @@ def newest_first(s3: Any, bucket: str, environment: str) -> list[str]:
     return sorted((name for name in names if SNAPSHOT_ID.fullmatch(name)), reverse=True)
 
 
-def prove(s3: Any, kms: Any, bucket: str, environment: str, snapshot_id: str, *, read_back: bool = False) -> Manifest:
-    """The manifest of a snapshot whose every object is present and right and whose data key KMS decrypts.
+def prove(
+    s3: Any, kms: Any, bucket: str, environment: str, snapshot_id: str, *, found: Faults | None = None
+) -> Manifest:
+    """The manifest of a snapshot whose every object, those of its base too, is present and right here and now.
 
-    Raises `SnapshotRefused`, naming what is wrong now, or was when it was read back. Not having been read back is a
-    reason only where `read_back` is asked for: the Region that would have may be lost. What may be a passing trouble
-    is raised as it came.
+    Its data key is one that KMS decrypts. `found` keeps what was found of each object, so that many deltas of one
+    base have it read once. Raises `SnapshotRefused`, naming what is wrong now, or was when the snapshot or its base
+    was read back. Not having been read back is no reason: the Region that would have may be lost. What may be a
+    passing trouble is raised as it came.
     """
-    folder = prefix(environment, snapshot_id)
+    found = {} if found is None else found
     claimed = read_manifest(s3, bucket, environment, snapshot_id)
-    if not was_read_back(s3, bucket, folder, snapshot_id) and read_back:
-        raise SnapshotRefused(
-            f"snapshot {snapshot_id} was not read back: the log of task verify of continuity_snapshot says why"
-        )
-    with ThreadPoolExecutor(READERS) as readers:
-        faults = [
-            fault for fault in readers.map(lambda claim: fault_of(s3, bucket, folder, claim), claimed.objects) if fault
-        ]
-    if faults:
-        raise SnapshotRefused(f"snapshot {snapshot_id}: " + "; ".join(faults[:5]))
+    for needed in needed_ids(claimed):
+        was_read_back(s3, bucket, prefix(environment, needed), needed)
+    refuse(claimed, {claim: found.get(claim) for claim in claimed.objects})
+    for claims in (claimed.own, claimed.of_base):  # its own first: they are few where there is a base
+        found |= faults_of(s3, bucket, environment, [claim for claim in claims if claim not in found])
+        refuse(claimed, {claim: found[claim] for claim in claims})
     prove_key(kms, claimed)
     return claimed
+
+
+def prove_new(s3: Any, kms: Any, bucket: str, environment: str, snapshot_id: str) -> Manifest:
+    """The manifest of a snapshot that was just taken and read back without faults, like its base, if it has one.
+
+    Its own objects are read again. Those of its base were when that was taken: they are there in their sizes, so that
+    the cost of a snapshot every minute follows the change. Raises `SnapshotRefused`, as `prove` does, and where the
+    snapshot or its base was not read back.
+    """
+    claimed = read_manifest(s3, bucket, environment, snapshot_id)
+    for needed in needed_ids(claimed):
+        if not was_read_back(s3, bucket, prefix(environment, needed), needed):
+            which = "" if needed == snapshot_id else f": its base {needed}"
+            why = "was not read back: the log of task verify of continuity_snapshot says why"
+            raise SnapshotRefused(f"snapshot {snapshot_id}{which} {why}")
+    refuse(claimed, faults_of(s3, bucket, environment, claimed.own))
+    if claimed.base:
+        sizes = sizes_of(s3, bucket, prefix(environment, claimed.base))
+        refuse(claimed, {claim: fault_of_size(claim, sizes.get(claim.name)) for claim in claimed.of_base})
+    prove_key(kms, claimed)
+    return claimed
+
+
+def needed_ids(claimed: Manifest) -> list[str]:
+    """The snapshots that a snapshot is made of: itself, and its base if it has one."""
+    return [claimed.snapshot_id, *([claimed.base] if claimed.base else [])]
+
+
+def refuse(claimed: Manifest, faults: Faults) -> None:
+    """Raise `SnapshotRefused` where an object has a fault."""
+    said = [
+        fault if claim.snapshot_id == claimed.snapshot_id else f"in its base {claim.snapshot_id} {fault}"
+        for claim, fault in faults.items()
+        if fault
+    ]
+    if said:
+        raise SnapshotRefused(f"snapshot {claimed.snapshot_id}: " + "; ".join(said[:NAMED_FAULTS]))
+
+
+def faults_of(s3: Any, bucket: str, environment: str, claims: Sequence[ObjectClaim]) -> Faults:
+    """What is wrong with each of these objects, or none: every byte is read."""
+    with ThreadPoolExecutor(READERS) as readers:
+        faults = readers.map(lambda claim: fault_of(s3, bucket, prefix(environment, claim.snapshot_id), claim), claims)
+        return dict(zip(claims, faults, strict=True))
+
+
+def sizes_of(s3: Any, bucket: str, folder: str) -> dict[str, int]:
+    """The objects of a folder with their sizes in bytes."""
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=folder)
+    return {item["Key"].removeprefix(folder): int(item["Size"]) for page in pages for item in page.get("Contents", [])}
+
+
+def fault_of_size(claim: ObjectClaim, size: int | None) -> str | None:
+    """What is wrong with an object that has this size in bytes, or none where it is missing."""
+    if size is None:
+        return f"{claim.name} is missing"
+    return None if size == claim.size else f"{claim.name} has {size} bytes, not {claim.size}"
 
 
 def read_manifest(s3: Any, bucket: str, environment: str, snapshot_id: str) -> Manifest:
@@ -77,9 +136,9 @@ def fault_of(s3: Any, bucket: str, folder: str, claim: ObjectClaim) -> str | Non
         if aws.is_transient(error):
             raise
         return f"{claim.name} cannot be read: {aws.code(error)}"
-    if answer["ContentLength"] != claim.size:
+    if wrong_size := fault_of_size(claim, answer["ContentLength"]):
         answer["Body"].close()
-        return f"{claim.name} has {answer['ContentLength']} bytes, not {claim.size}"
+        return wrong_size
     digest = hashlib.sha256()
     for chunk in chunks(answer["Body"]):
         digest.update(chunk)

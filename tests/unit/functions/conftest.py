@@ -208,6 +208,7 @@ class Account:
         contents = {
             "dag_run.state.copy.gz": gzip.compress(b"1\tscheduled\n"),
             "log.history.copy.gz": gzip.compress(b"1\tx\n" * 1000),
+            "layout.json.gz": gzip.compress(b"{}"),
             "variable.sealed": b"sealed" * 100,
             "spec.json": spec_body,
         }
@@ -216,8 +217,9 @@ class Account:
             self.s3.put_object(Bucket=SNAPSHOTS, Key=folder + name, Body=body, Metadata={"region": PRIMARY})
             claims[name] = {"name": name, "bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()}
         manifest = {
-            "format": 1,
+            "format": 2,
             "snapshot_id": snapshot_id,
+            "base": None,
             "environment": NAME,
             "region": PRIMARY,
             "mode": "full",
@@ -237,9 +239,23 @@ class Account:
                 {"name": "variable", "rows": 3, "objects": [{**claims["variable.sealed"], "phase": "state"}]},
             ],
             "spec": claims["spec.json"],
+            "layout": claims["layout.json.gz"],
         } | overrides
         self.put_json(folder + "manifest.json", manifest)
         self.verification(snapshot_id)
+        return manifest
+
+    def delta(self, snapshot_id: str, base: str) -> dict[str, Any]:
+        """A complete snapshot that takes the history of `log` from a base; answers its manifest as written."""
+        manifest = self.snapshot(snapshot_id, base=base, layout=None)
+        folder = f"snapshots/{NAME}/"
+        self.s3.delete_object(Bucket=SNAPSHOTS, Key=f"{folder}{snapshot_id}/layout.json.gz")
+        body = self.s3.get_object(Bucket=SNAPSHOTS, Key=f"{folder}{base}/manifest.json")["Body"].read()
+        (of_base,) = next(table["objects"] for table in json.loads(body)["tables"] if table["name"] == "log")
+        (log,) = (table for table in manifest["tables"] if table["name"] == "log")
+        log["objects"].append(of_base | {"snapshot_id": base, "take": [[0, 990]]})
+        log["rows"] = 1990
+        self.put_json(f"{folder}{snapshot_id}/manifest.json", manifest)
         return manifest
 
     def verification(self, snapshot_id: str, *faults: tuple[str, str]) -> None:

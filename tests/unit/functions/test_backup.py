@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mwaa_continuity import backup
+from mwaa_continuity import backup, snapshots
 from mwaa_continuity.errors import (
     AwsRefused,
     BadInput,
@@ -200,7 +200,7 @@ def test_the_mode_is_told(account: Account, mode: str, metric: float) -> None:
 def test_verify(account: Account) -> None:
     account.snapshot(SNAPSHOT)
     answer = call("verify", snapshot_id=SNAPSHOT)
-    assert (answer["objects"], answer["rows"]) == (4, 1004)
+    assert (answer["objects"], answer["rows"], answer["base"]) == (5, 1004, None)
     assert answer["cut_at"] == "2026-11-21T08:00:05+00:00"
     cut = datetime(2026, 11, 21, 8, 0, 5, tzinfo=UTC).timestamp()
     assert abs(answer["age_seconds"] - max(0, time.time() - cut)) < 10
@@ -262,7 +262,7 @@ def other_environment(account: Account, folder: str, manifest: dict[str, Any]) -
 
 
 def other_format(account: Account, folder: str, manifest: dict[str, Any]) -> None:
-    account.put_json(folder + "manifest.json", manifest | {"format": 2})
+    account.put_json(folder + "manifest.json", manifest | {"format": 1})
 
 
 def escaping_name(account: Account, folder: str, manifest: dict[str, Any]) -> None:
@@ -280,7 +280,7 @@ def escaping_name(account: Account, folder: str, manifest: dict[str, Any]) -> No
         (truncated, r"log.history.copy.gz has 5 bytes, not \d+"),
         (key_of_another_snapshot, "KMS does not decrypt its data key"),
         (other_environment, "its manifest belongs to snapshot .* of other"),
-        (other_format, "manifest.json is not of format 1: ValueError format is 2"),
+        (other_format, "manifest.json is not of format 2: ValueError format is 1"),
         (escaping_name, "an object's name is no file name"),
         (
             bad_when_read_back,
@@ -299,6 +299,92 @@ def test_a_snapshot_that_is_not_whole_is_refused_by_name(
     harm(account, f"snapshots/{NAME}/{SNAPSHOT}/", manifest)
     with pytest.raises(SnapshotRefused, match=f"snapshot {SNAPSHOT}:? .*{message}"):
         call("verify", snapshot_id=SNAPSHOT)
+
+
+DELTA = "20261121T081500Z-4567cdef"
+
+
+def test_a_delta_costs_what_it_holds_itself(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Failure covered: proving a snapshot every minute reads the whole history every minute."""
+    account.snapshot(SNAPSHOT)
+    account.delta(DELTA, SNAPSHOT)
+    whole = call("verify", snapshot_id=SNAPSHOT)
+    read = []
+    fault_of = snapshots.fault_of
+
+    def watched(s3: Any, bucket: str, folder: str, claim: Any) -> str | None:
+        read.append(folder)
+        return fault_of(s3, bucket, folder, claim)
+
+    monkeypatch.setattr(snapshots, "fault_of", watched)
+    answer = call("verify", snapshot_id=DELTA)
+    assert (answer["base"], answer["objects"], answer["rows"]) == (SNAPSHOT, 5, 1994)
+    assert read == [f"snapshots/{NAME}/{DELTA}/"] * 4
+    assert answer["bytes"] < whole["bytes"], "what lies in the base is counted there"
+
+
+def base_lacks_the_object(account: Account, base: str) -> None:
+    account.s3.delete_object(Bucket=SNAPSHOTS, Key=base + "log.history.copy.gz")
+
+
+def base_has_another_object(account: Account, base: str) -> None:
+    account.s3.put_object(Bucket=SNAPSHOTS, Key=base + "log.history.copy.gz", Body=b"short")
+
+
+def base_was_not_read_back(account: Account, base: str) -> None:
+    account.s3.delete_object(Bucket=SNAPSHOTS, Key=base + "verification.json")
+
+
+def base_was_damaged(account: Account, _base: str) -> None:
+    account.verification(SNAPSHOT, ("log.history.copy.gz", "rows"))
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (base_lacks_the_object, f"snapshot {DELTA}: in its base {SNAPSHOT} log.history.copy.gz is missing"),
+        (base_has_another_object, rf"in its base {SNAPSHOT} log.history.copy.gz has 5 bytes, not \d+"),
+        (base_was_not_read_back, f"snapshot {DELTA}: its base {SNAPSHOT} was not read back"),
+        (base_was_damaged, f"snapshot {SNAPSHOT} was damaged when it was read back: log.history.copy.gz: rows"),
+    ],
+)
+def test_a_delta_is_no_better_than_its_base(
+    account: Account, harm: Callable[[Account, str], None], message: str
+) -> None:
+    """Failure covered: a base expires, or is altered, and its deltas are still counted as good."""
+    account.snapshot(SNAPSHOT)
+    account.delta(DELTA, SNAPSHOT)
+    harm(account, f"snapshots/{NAME}/{SNAPSHOT}/")
+    with pytest.raises(SnapshotRefused, match=message):
+        call("verify", snapshot_id=DELTA)
+
+
+def test_a_delta_does_not_need_what_it_does_not_take_of_its_base(account: Account) -> None:
+    account.snapshot(SNAPSHOT)
+    account.delta(DELTA, SNAPSHOT)
+    account.s3.delete_object(Bucket=SNAPSHOTS, Key=f"snapshots/{NAME}/{SNAPSHOT}/variable.sealed")
+    assert call("verify", snapshot_id=DELTA)["base"] == SNAPSHOT
+
+
+@pytest.mark.parametrize(
+    ("base", "folder", "message"),
+    [
+        (SNAPSHOT, "20261121T070000Z-0123abcd", "an object lies neither in its folder nor in its base's"),
+        (SNAPSHOT, "../..", "an object lies neither in its folder nor in its base's"),
+        (None, SNAPSHOT, "an object lies neither in its folder nor in its base's"),
+        ("..", "..", "its base is no other snapshot"),
+        (DELTA, DELTA, "its base is no other snapshot"),
+        (5, SNAPSHOT, "TypeError"),
+    ],
+)
+def test_a_manifest_points_nowhere_else(account: Account, base: Any, folder: str, message: str) -> None:
+    account.snapshot(SNAPSHOT)
+    manifest = account.delta(DELTA, SNAPSHOT)
+    manifest["base"] = base
+    manifest["tables"][1]["objects"][1]["snapshot_id"] = folder
+    account.put_json(f"snapshots/{NAME}/{DELTA}/manifest.json", manifest)
+    with pytest.raises(SnapshotRefused, match=message):
+        call("verify", snapshot_id=DELTA)
 
 
 def test_an_empty_bucket_has_no_such_snapshot(account: Account) -> None:

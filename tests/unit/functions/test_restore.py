@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mwaa_continuity import restore
+from mwaa_continuity import restore, snapshots
 from mwaa_continuity.errors import BadInput, NoSnapshot, SnapshotRefused
 from tests.unit.functions.conftest import NAME, SECONDARY, SNAPSHOTS, Account, environment
 
@@ -62,6 +62,42 @@ def test_a_snapshot_known_to_be_bad_gives_way_and_one_not_read_back_yet_does_not
     assert "variable.sealed: it was not sealed" in answer["rejected"][0]["why"]
     with pytest.raises(SnapshotRefused, match=f"snapshot {NEW} was damaged when it was read back"):
         call("select", snapshot_id=NEW)
+
+
+def test_an_altered_base_is_read_once_and_its_deltas_give_way(account: Account, monkeypatch: Any) -> None:
+    """Failure covered: the base arrived altered, and every one of a day's deltas reads it again."""
+    newer = "20261121T083000Z-5555dddd"
+    account.snapshot(OLD)
+    account.snapshot(GOOD)
+    account.delta(NEW, GOOD)
+    account.delta(newer, GOOD)
+    key = f"snapshots/{NAME}/{GOOD}/log.history.copy.gz"
+    body = bytearray(account.s3.get_object(Bucket=SNAPSHOTS, Key=key)["Body"].read())
+    body[-1] ^= 1
+    account.s3.put_object(Bucket=SNAPSHOTS, Key=key, Body=bytes(body))
+    read = []
+    fault_of = snapshots.fault_of
+
+    def watched(s3: Any, bucket: str, folder: str, claim: Any) -> str | None:
+        read.append(folder + claim.name)
+        return fault_of(s3, bucket, folder, claim)
+
+    monkeypatch.setattr(snapshots, "fault_of", watched)
+    answer = call("select")
+    assert (answer["snapshot_id"], [item["snapshot_id"] for item in answer["rejected"]]) == (OLD, [newer, NEW, GOOD])
+    assert f"in its base {GOOD} log.history.copy.gz was altered" in answer["rejected"][0]["why"]
+    assert read.count(key) == 1
+
+
+def test_a_delta_is_taken_before_its_base_was_read_back_and_not_after_that_failed(account: Account) -> None:
+    account.snapshot(OLD)
+    account.snapshot(GOOD)
+    account.delta(NEW, GOOD)
+    account.s3.delete_object(Bucket=SNAPSHOTS, Key=f"snapshots/{NAME}/{GOOD}/verification.json")
+    assert call("select")["snapshot_id"] == NEW
+    account.verification(GOOD, ("log.history.copy.gz", "it has 1 rows"))
+    answer = call("select")
+    assert (answer["snapshot_id"], [item["snapshot_id"] for item in answer["rejected"]]) == (OLD, [NEW, GOOD])
 
 
 def test_a_snapshot_that_is_asked_for_and_not_whole_is_refused_by_name(account: Account) -> None:
