@@ -25,7 +25,7 @@ TERRAFORM_MODULES := $(sort $(patsubst %/versions.tf,%,$(wildcard modules/*/vers
 rehearse test test-all test-integration test-plan lint: export TF_CLI_CONFIG_FILE := $(CURDIR)/build/terraform.rc
 
 .DEFAULT_GOAL := help
-.PHONY: help rehearse test test-all test-unit test-integration test-plan lint format local package package-check plan apply clean
+.PHONY: help rehearse test test-all test-unit test-integration test-plan lint format local package package-check plan apply clean bench
 
 help: ## list these commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ format: set-up-tools ## rewrite HCL and Python into shape
 	terraform fmt -recursive
 	$(PYTHON) -m ruff format .
 	$(PYTHON) -m ruff check --fix .
+
+bench: set-up-system set-up-tools set-up-airflow ## how fast, how heavy, how large: the engine beside PostgreSQL's own tools (OPTIONS="--repeats 1 --sizes 10000,100000" for less of it)
+	@$(PYTHON) -m tests.bench --airflow $(AIRFLOW) $(OPTIONS)
 
 local: set-up-system set-up-tools set-up-airflow ## run your DAGs on a local MWAA (DAGS=path AIRFLOW=version)
 	@$(PYTHON) -m tests.local_aws.local --airflow $(AIRFLOW) $(if $(DAGS),--dags $(DAGS))
