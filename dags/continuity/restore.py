@@ -23,7 +23,7 @@ from continuity.ledger import Ledger
 from continuity.manifest import Manifest, ObjectEntry, TableEntry, read_manifest
 from continuity.schema import fitting, losses
 from continuity.settings import FULL, InFlight, Settings
-from continuity.snapshot import PLAIN_FORMATS
+from continuity.snapshot import PLAIN_FORMATS, PLANS
 from continuity.staging import Stager
 from continuity.storage import SnapshotStore
 
@@ -167,7 +167,7 @@ def transaction(connection: Any) -> Iterator[Any]:
     connection.set_session(isolation_level=extensions.ISOLATION_LEVEL_READ_COMMITTED, readonly=False, autocommit=False)
     try:
         with connection.cursor() as cursor:
-            for name, value in {**LIMITS, **PLAIN_FORMATS}.items():
+            for name, value in {**LIMITS, **PLAIN_FORMATS, **PLANS}.items():
                 cursor.execute(sql.SQL("SET LOCAL {} = {}").format(sql.Identifier(name), sql.Literal(value)))
             yield cursor
         connection.commit()

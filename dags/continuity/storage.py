@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import logging
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -19,6 +21,8 @@ log = logging.getLogger(__name__)
 
 PART_BYTES = 8 * 1024 * 1024
 READ_BYTES = 256 * 1024
+#: Large enough that what is done once a block costs nothing, small enough for one a table.
+BLOCK_BYTES = 256 * 1024
 GZIP = 31  # zlib's window size plus 16: a gzip header, in which zlib writes no time
 NOT_THERE = frozenset({"404", "NoSuchKey", "NotFound"})
 #: S3 says this of a missing object to who may not list the bucket. We may, so it is never said of one.
@@ -37,14 +41,21 @@ class StoredObject(Protocol):
 
 
 class Upload:
-    """A file to write to that becomes one S3 object, in parts of 8 MiB; nothing is there before `complete`."""
+    """A file to write to that becomes one S3 object; nothing is there before `complete`.
+
+    It goes in parts of 8 MiB or more, one being sent while the next is filled.
+    """
 
     def __init__(self, s3: Any, bucket: str, key: str) -> None:
         self._s3, self._bucket, self._key = s3, bucket, key
-        self._buffer = bytearray()
+        self._filled: list[bytes] = []
+        self._held = 0
         self._digest = hashlib.sha256()
         self._upload_id: str | None = None
         self._parts: list[dict[str, Any]] = []
+        self._sender = ThreadPoolExecutor(1, thread_name_prefix="upload")
+        self._sending: Future[None] | None = None
+        self._over = False
         self.bytes = 0
 
     @property
@@ -52,27 +63,31 @@ class Upload:
         return self._digest.hexdigest()
 
     def write(self, data: bytes) -> int:
-        self._buffer += data
-        while len(self._buffer) >= PART_BYTES:
-            part = bytes(self._buffer[:PART_BYTES])
-            del self._buffer[:PART_BYTES]
-            self._send(part)
+        if not self._over:  # what a writer still held when everything failed goes nowhere
+            self._filled.append(data)
+            self._held += len(data)
+            if self._held >= PART_BYTES:
+                self._hand_over()
         return len(data)
 
     def complete(self) -> None:
         if self._upload_id is None:
-            body = bytes(self._buffer)
+            body = self._take_filled()
             self._count(body)
             self._s3.put_object(Bucket=self._bucket, Key=self._key, Body=body)
-            return
-        if self._buffer:
-            self._send(bytes(self._buffer))
-        self._s3.complete_multipart_upload(
-            Bucket=self._bucket, Key=self._key, UploadId=self._upload_id, MultipartUpload={"Parts": self._parts}
-        )
+        else:
+            if self._held:
+                self._hand_over()
+            self._wait()
+            self._s3.complete_multipart_upload(
+                Bucket=self._bucket, Key=self._key, UploadId=self._upload_id, MultipartUpload={"Parts": self._parts}
+            )
+        self._sender.shutdown()
 
     def abort(self) -> None:
         """End it. Where even that fails, the next snapshot does: what went wrong before is what is to be told."""
+        self._over = True
+        self._sender.shutdown()
         if self._upload_id is None:
             return
         try:
@@ -80,9 +95,26 @@ class Upload:
         except (BotoCoreError, ClientError) as error:
             log.warning("the unfinished upload of %s is left to the next snapshot: %s", self._key, error)
 
-    def _send(self, part: bytes) -> None:
+    def _hand_over(self) -> None:
+        """Send what is filled, as soon as the part before it has been sent: no more than two are ever held."""
+        self._wait()
         if self._upload_id is None:
             self._upload_id = self._s3.create_multipart_upload(Bucket=self._bucket, Key=self._key)["UploadId"]
+        self._sending = self._sender.submit(self._send, self._take_filled())
+
+    def _wait(self) -> None:
+        """Until the last part is sent; raises what sending it came to."""
+        sending, self._sending = self._sending, None
+        if sending:
+            sending.result()
+
+    def _take_filled(self) -> bytes:
+        part = b"".join(self._filled)
+        self._filled.clear()
+        self._held = 0
+        return part
+
+    def _send(self, part: bytes) -> None:
         number = len(self._parts) + 1
         answer = self._s3.upload_part(
             Bucket=self._bucket, Key=self._key, UploadId=self._upload_id, PartNumber=number, Body=part
@@ -95,19 +127,43 @@ class Upload:
         self.bytes += len(part)
 
 
-class GzipUpload:
-    """File for `COPY ... TO STDOUT`: compresses (level 1) into an upload."""
+class Target(Protocol):
+    """What compressed bytes are written to."""
 
-    def __init__(self, upload: Upload) -> None:
-        self._upload = upload
+    def write(self, data: bytes, /) -> int: ...
+
+
+class Packer(io.RawIOBase):
+    """Compresses what is written (gzip, level 1)."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
         self._packer = zlib.compressobj(1, zlib.DEFLATED, GZIP)
 
-    def write(self, data: bytes) -> int:
-        self._upload.write(self._packer.compress(data))
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        packed = self._packer.compress(data)
+        if packed:
+            self._target.write(packed)
         return len(data)
 
     def finish(self) -> None:
-        self._upload.write(self._packer.flush())
+        self._target.write(self._packer.flush())
+
+
+class GzipUpload(io.BufferedWriter):
+    """File for `COPY ... TO STDOUT`, which writes row by row: gathers them into blocks, compresses, uploads."""
+
+    def __init__(self, target: Target) -> None:
+        self._packer = Packer(target)
+        super().__init__(self._packer, BLOCK_BYTES)
+
+    def finish(self) -> None:
+        """Write what is still held; what is written later is lost."""
+        self.flush()
+        self._packer.finish()
 
 
 class VerifiedBody:

@@ -8,6 +8,7 @@ import io
 import os
 import tracemalloc
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -65,6 +66,31 @@ def test_a_failed_upload_leaves_nothing(store: SnapshotStore) -> None:
     with pytest.raises(ConnectionError):
         fail()
     assert b"".join(store.open(ID, good).chunks()) == b"good"
+    assert store.abort_leftovers() == []
+
+
+def test_a_part_that_is_refused_fails_the_upload_and_leaves_nothing(store: SnapshotStore) -> None:
+    """Failure covered: parts are sent beside the reading of the database, and what becomes of them is not asked."""
+
+    def refuse(**_: Any) -> None:
+        raise ClientError({"Error": {"Code": "SlowDown", "Message": "no"}}, "UploadPart")
+
+    def fill() -> None:
+        with store.upload(ID, "object") as upload:
+            upload._s3 = SimpleNamespace(**calls)
+            packed = GzipUpload(upload)
+            packed.write(os.urandom(PART_BYTES + 1))
+            packed.finish()
+
+    real, ended = store._s3, []
+    calls = {
+        "create_multipart_upload": real.create_multipart_upload,
+        "upload_part": refuse,
+        "abort_multipart_upload": lambda **named: ended.append(real.abort_multipart_upload(**named)),
+    }
+    with pytest.raises(ClientError, match="SlowDown"):
+        fill()
+    assert len(ended) == 1
     assert store.abort_leftovers() == []
 
 
@@ -181,7 +207,7 @@ def test_reading_back_does_not_unfold_into_memory() -> None:
 @given(st.lists(st.binary(max_size=5000), max_size=20), st.integers(1, 9000))
 def test_gzip_streams_come_back_whole(pieces: list[bytes], size: int) -> None:
     target = io.BytesIO()
-    packed = GzipUpload(target)  # type: ignore[arg-type]  # any file to write to
+    packed = GzipUpload(target)
     for piece in pieces:
         packed.write(piece)
     packed.finish()
