@@ -37,6 +37,7 @@ class Table:
     columns: tuple[Column, ...]
     foreign_keys: tuple[ForeignKey, ...] = ()
     sequence: str | None = None
+    primary_key: tuple[str, ...] = ()
 
     def column(self, name: str) -> Column | None:
         return next((column for column in self.columns if column.name == name), None)
@@ -68,6 +69,15 @@ JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE k.contype = 'f' AND n.nspname = current_schema()
 ORDER BY c.relname, k.conname"""
 
+PRIMARY_KEYS = """
+SELECT c.relname,
+       ARRAY(SELECT a.attname::text FROM unnest(k.conkey) WITH ORDINALITY u(attnum, nth)
+             JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.attnum ORDER BY nth)
+FROM pg_constraint k
+JOIN pg_class c ON c.oid = k.conrelid
+JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE k.contype = 'p' AND n.nspname = current_schema()"""
+
 SEQUENCES = """
 SELECT c.relname, quote_ident(n.nspname) || '.' || quote_ident(c.relname)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -82,6 +92,8 @@ def read_catalog(cursor: Any) -> dict[str, Table]:
     foreign_keys: dict[str, list[ForeignKey]] = {}
     for name, target, columns, target_columns in cursor.fetchall():
         foreign_keys.setdefault(name, []).append(ForeignKey(tuple(columns), target, tuple(target_columns)))
+    cursor.execute(PRIMARY_KEYS)
+    primary_keys = {name: tuple(columns) for name, columns in cursor.fetchall()}
     cursor.execute(COLUMNS)
     columns_of: dict[str, list[Column]] = {}
     fed_by: dict[str, str] = {}
@@ -96,7 +108,9 @@ def read_catalog(cursor: Any) -> dict[str, Table]:
             elif f"{name}_id_seq" in sequences:  # a sequence that the application itself asks for its next value
                 fed_by[name] = sequences[f"{name}_id_seq"]
     return {
-        name: Table(name, tuple(columns), tuple(foreign_keys.get(name, ())), fed_by.get(name))
+        name: Table(
+            name, tuple(columns), tuple(foreign_keys.get(name, ())), fed_by.get(name), primary_keys.get(name, ())
+        )
         for name, columns in columns_of.items()
     }
 

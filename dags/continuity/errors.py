@@ -60,6 +60,10 @@ class NobodyWaits(ContinuityError):
     """The state machine that asked for this has given it up; whoever asked after it gets the answer."""
 
 
+class NoBase(ContinuityError):
+    """There is no base that this snapshot could complete; it becomes one."""
+
+
 class UnreadableSecret(ContinuityError):
     """A value cannot be decrypted with the environment's Fernet keys."""
 

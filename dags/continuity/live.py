@@ -156,7 +156,7 @@ def _take_up(
     staged = {}
     for name in dict.fromkeys((*TIMED, *AT_GO_LIVE)):
         entry = manifest.table(name)
-        stored = entry.in_phase("state") if entry and fitting(entry, catalog, plan) else None
+        stored = entry.state if entry and fitting(entry, catalog, plan) else None
         if entry and stored:
             stager.load(entry, stored)
             staged[name] = entry

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import dataclasses
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,18 +16,29 @@ from continuity.settings import FULL
 from continuity.storage import SnapshotStore
 
 NAME = "manifest.json"
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
 class ObjectEntry:
-    """One object of a table: rows, size in bytes and SHA-256 (hex) of what is stored."""
+    """One object of a table: rows, size in bytes and SHA-256 (hex) of what is stored.
+
+    snapshot_id: the base it lies in, None for the snapshot's own; take: numbers of the rows that still hold, as
+    [first, end), None for all.
+    """
 
     name: str
     phase: str
     rows: int
     bytes: int
     sha256: str
+    snapshot_id: str | None = None
+    take: tuple[tuple[int, int], ...] | None = None
+
+    @property
+    def taken(self) -> int:
+        """How many of its rows still hold."""
+        return self.rows if self.take is None else sum(end - first for first, end in self.take)
 
 
 @dataclass(frozen=True)
@@ -37,7 +49,11 @@ class ColumnEntry:
 
 @dataclass(frozen=True)
 class TableEntry:
-    """A carried table; `max_id` is the highest id it ever gave away, None for a table without such ids."""
+    """A carried table; `max_id` is the highest id it ever gave away, None for a table without such ids.
+
+    Its state is one object. Its history may be several, of the base and of the snapshot itself, in which rows that are
+    state by now stand as well: `rows` counts them once.
+    """
 
     name: str
     verdict: str
@@ -49,13 +65,35 @@ class TableEntry:
     def has(self, column: str) -> bool:
         return any(one.name == column for one in self.columns)
 
-    def in_phase(self, phase: str) -> ObjectEntry | None:
-        return next((entry for entry in self.objects if entry.phase == phase), None)
+    @property
+    def state(self) -> ObjectEntry | None:
+        return next((entry for entry in self.objects if entry.phase == "state"), None)
+
+    @property
+    def history(self) -> tuple[ObjectEntry, ...]:
+        return tuple(entry for entry in self.objects if entry.phase == "history")
+
+    @property
+    def history_name(self) -> str:
+        """What the ledger knows the history by, whatever objects it is in."""
+        return f"{self.name}.history.copy.gz"
+
+    @property
+    def history_rows(self) -> int:
+        return self.rows - (self.state.rows if self.state else 0)
+
+    @property
+    def own_objects(self) -> tuple[ObjectEntry, ...]:
+        """Those that lie in the snapshot itself."""
+        return tuple(entry for entry in self.objects if entry.snapshot_id is None)
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """See docs/architecture.md, "manifest.json (format 1)"."""
+    """See docs/architecture.md, "manifest.json (format 2)".
+
+    base: id of the snapshot that this one, a delta, completes; layout: object that says where a base's rows lie.
+    """
 
     snapshot_id: str
     environment: str
@@ -75,14 +113,22 @@ class Manifest:
     unknown_tables: list[str]
     spec: Mapping[str, Any] | None
     mode: str = FULL
+    base: str | None = None
+    layout: Mapping[str, Any] | None = None
 
     @property
     def rows(self) -> int:
         return sum(table.rows for table in self.tables)
 
     @property
+    def plain_objects(self) -> list[Mapping[str, Any]]:
+        """What it says of its objects that are no table's."""
+        return [entry for entry in (self.spec, self.layout) if entry is not None]
+
+    @property
     def stored_bytes(self) -> int:
-        return sum(entry.bytes for table in self.tables for entry in table.objects)
+        """Of the snapshot's own objects."""
+        return sum(entry.bytes for table in self.tables for entry in table.own_objects)
 
     @property
     def encrypted_data_key(self) -> bytes:
@@ -113,8 +159,21 @@ class Manifest:
         try:
             values = {name: document[name] for name in fields - {"tables"}}
             return cls(**values, tables=tuple(_table(entry) for entry in document["tables"]))
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise SnapshotDamaged(NAME, f"it lacks or garbles {error}") from None
+
+
+def plain_object(entry: Mapping[str, Any]) -> ObjectEntry:
+    """An object that is no table's, by what the manifest says of it: name, bytes, SHA-256. Raises SnapshotDamaged."""
+    try:
+        return ObjectEntry(entry["name"], "", 0, entry["bytes"], entry["sha256"])
+    except (KeyError, TypeError):
+        raise SnapshotDamaged(NAME, "what it says of an object is none") from None
+
+
+def plain_entry(name: str, body: bytes) -> dict[str, Any]:
+    """What the manifest says of such an object."""
+    return {"name": name, "bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()}
 
 
 def key_context(environment: str, snapshot_id: str) -> dict[str, str]:
@@ -141,5 +200,10 @@ def _table(entry: Mapping[str, Any]) -> TableEntry:
         columns=tuple(ColumnEntry(column["name"], column["type"]) for column in entry["columns"]),
         rows=entry["rows"],
         max_id=entry["max_id"],
-        objects=tuple(ObjectEntry(**stored) for stored in entry["objects"]),
+        objects=tuple(_object(stored) for stored in entry["objects"]),
     )
+
+
+def _object(stored: Mapping[str, Any]) -> ObjectEntry:
+    take = stored.get("take")
+    return ObjectEntry(**{**stored, "take": take if take is None else tuple((first, end) for first, end in take)})

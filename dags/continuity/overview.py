@@ -35,7 +35,7 @@ def verification_document(report: Report, now: datetime) -> Document:
                         "bytes": entry.bytes,
                         "fault": report.fault_of(entry.name),
                     }
-                    for entry in table.objects
+                    for entry in table.own_objects
                 ],
             }
             for table in manifest.tables
@@ -134,13 +134,14 @@ def listing_lines(documents: Sequence[Document], left: int) -> Iterator[str]:
     if not documents:
         yield "there is no snapshot"
         return
-    rows: list[tuple[str, ...]] = [("snapshot", "age", "Airflow", "mode", "rows", "bytes", "read back")]
+    rows: list[tuple[str, ...]] = [("snapshot", "age", "Airflow", "mode", "kind", "rows", "bytes", "read back")]
     for document in documents:
         if "why" in document:
-            rows.append((document["snapshot_id"], "-", "-", "-", "-", "-", document["why"]))
+            rows.append((document["snapshot_id"], "-", "-", "-", "-", "-", "-", document["why"]))
         else:
-            keys = ("snapshot_id", "age", "airflow_version", "mode", "rows", "bytes", "read_back")
-            found = {**document, "age": age_text(document["age_seconds"])}
+            keys = ("snapshot_id", "age", "airflow_version", "mode", "kind", "rows", "bytes", "read_back")
+            kind = "delta" if document["base"] else "base"
+            found = {**document, "age": age_text(document["age_seconds"]), "kind": kind}
             rows.append(tuple(str(found[key]) for key in keys))
     yield from _aligned(rows, text=True)
     if left:
@@ -168,6 +169,7 @@ def _heading(manifest: Manifest, now: datetime) -> Document:
         "environment": manifest.environment,
         "region": manifest.region,
         "mode": manifest.mode,
+        "base": manifest.base,
         "airflow_version": manifest.airflow_version,
         "cut_at": manifest.cut_at,
         "age_seconds": round((now - cut).total_seconds()),
@@ -179,11 +181,17 @@ def _heading_lines(document: Document) -> Iterator[str]:
     yield (
         f"  cut at {document['cut_at']}, {age_text(document['age_seconds'])} old; "
         f"Airflow {document['airflow_version']}, mode {document['mode']}"
+        + (f"; delta of {document['base']}" if document["base"] else "")
     )
 
 
 def _table(table: TableEntry) -> Document:
-    phases = {entry.phase: {"rows": entry.rows, "bytes": entry.bytes} for entry in table.objects}
+    phases = {}
+    if table.state:
+        phases["state"] = {"rows": table.state.rows, "bytes": table.state.bytes}
+    if table.history:
+        own = sum(entry.bytes for entry in table.own_objects if entry.phase == "history")
+        phases["history"] = {"rows": table.history_rows, "bytes": own}
     return {"name": table.name, "verdict": table.verdict, "rows": table.rows, "phases": phases}
 
 

@@ -130,9 +130,8 @@ class Mover:
         columns = sql.SQL(", ").join(sql.SQL("{} text").format(sql.Identifier(c.name)) for c in entry.columns)
         source = source_of(entry.name)
         self.cursor.execute(sql.SQL("CREATE TEMP TABLE {} ({}) ON COMMIT DROP").format(source, columns))
-        for stored in entry.objects:
-            if stored.phase == "state":
-                self.stager.fill(source, entry, stored)
+        if entry.state:
+            self.stager.fill(source, entry, entry.state)
 
     def _convert(self, entry: TableEntry, table: Table) -> tuple[ColumnEntry, ...]:
         """Copy the source into a stage of the target's columns, but for rows that the target cannot hold."""

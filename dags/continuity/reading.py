@@ -20,7 +20,7 @@ MEANING = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 
 def state_rows(store: SnapshotStore, snapshot_id: str, table: TableEntry, key: secrets.DataKey) -> Iterator[Row]:
     """The rows of a table's state object, values as PostgreSQL prints them. Raises SnapshotDamaged."""
-    stored = table.in_phase("state")
+    stored = table.state
     if stored and table.verdict == "sealed":
         yield from unsealed_rows(store, snapshot_id, table, stored, key)
     elif stored:

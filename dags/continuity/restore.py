@@ -20,7 +20,7 @@ from continuity.carry import Carrier, reserve_ids
 from continuity.catalog import Catalog, alembic_heads, insert_order, read_catalog
 from continuity.errors import RestoreRefused
 from continuity.ledger import Ledger
-from continuity.manifest import Manifest, ObjectEntry, TableEntry, read_manifest
+from continuity.manifest import Manifest, TableEntry, read_manifest
 from continuity.schema import fitting, losses
 from continuity.settings import FULL, InFlight, Settings
 from continuity.snapshot import PLAIN_FORMATS, PLANS
@@ -74,7 +74,8 @@ def check_objects(snapshot: Snapshot) -> None:
     now would make the time to go live grow with history.
     """
     store, snapshot_id = snapshot.store, snapshot.manifest.snapshot_id
-    verify.refuse_known_bad(store, snapshot_id)
+    for known in filter(None, (snapshot_id, snapshot.manifest.base)):
+        verify.refuse_known_bad(store, known)
     for table in snapshot.manifest.tables:
         for entry in table.objects:
             if entry.phase == "state":
@@ -130,12 +131,11 @@ def restore_history(target: Target, snapshot: Snapshot, settings: Settings) -> i
         plan = policy.make_plan(catalog, settings.tables)
     rows = 0
     for entry in tables_in_order(manifest, catalog, plan):
-        stored = entry.in_phase("history")
-        if stored:
+        if entry.history:
             with transaction(target.connection) as cursor:
                 ledgers.take_turn(cursor, ledgers.HISTORY_LOCK)
                 stager = Stager(cursor, snapshot.store, manifest.snapshot_id, snapshot.data_key, target.fernet)
-                rows += _carry_history_object(stager, catalog, plan, entry, stored)
+                rows += _carry_history_of(stager, catalog, plan, entry)
     return rows
 
 
@@ -191,7 +191,7 @@ def _carry_state(
     )
     in_order = tables_in_order(manifest, carrier.catalog, carrier.plan)
     for entry in sorted(in_order, key=lambda entry: entry.name in LAST):
-        stored = entry.in_phase("state")
+        stored = entry.state
         if not stored or entry.name in AT_GO_LIVE:
             continue
         stager.load(entry, stored)
@@ -209,38 +209,36 @@ def _carry_state(
     ledger.maps = {
         name: known for name, known in carrier.maps.items() if known and name in still_needed(manifest, carrier)
     }
-    ledger.history = [stored.name for entry in in_order if (stored := entry.in_phase("history"))]
+    ledger.history = [entry.history_name for entry in in_order if entry.history]
     ledger.state_at = datetime.now(UTC).isoformat()
     return ledger
 
 
 def still_needed(manifest: Manifest, carrier: Carrier) -> set[str]:
     """Tables that history objects point to: the ledger remembers what became of their ids."""
-    entries = [entry for entry in tables_in_order(manifest, carrier.catalog, carrier.plan) if entry.in_phase("history")]
+    entries = [entry for entry in tables_in_order(manifest, carrier.catalog, carrier.plan) if entry.history]
     targets = [
         policy.references(carrier.catalog[entry.name], carrier.plan.rules[entry.name]).values() for entry in entries
     ]
     return {name for found in targets for name in found}
 
 
-def _carry_history_object(
-    stager: Stager, catalog: Catalog, plan: policy.Plan, entry: TableEntry, stored: ObjectEntry
-) -> int:
-    """Carry one object within the caller's transaction, unless that is done; returns its rows."""
+def _carry_history_of(stager: Stager, catalog: Catalog, plan: policy.Plan, entry: TableEntry) -> int:
+    """Carry a table's history within the caller's transaction, unless that is done; returns its rows."""
     cursor = stager.cursor
     ledger = ledgers.read_for(cursor, stager.snapshot_id)
     if not ledger:
         raise RestoreRefused(
             f"the state of snapshot {stager.snapshot_id} has not been restored; its history comes after"
         )
-    if stored.name in ledger.done:
+    if entry.history_name in ledger.done:
         return 0
-    stager.load(entry, stored)
+    stager.load_history(entry, catalog[entry.name])
     prepare.stage_history(cursor, entry)
     Carrier(cursor, catalog, plan, ledger.offsets, ledger.maps).carry(entry)
     # Read again and locked, as late as possible: going live may have written it meanwhile.
     ledger = ledgers.read_for(cursor, stager.snapshot_id, lock=True) or ledger
-    ledger.done.append(stored.name)
+    ledger.done.append(entry.history_name)
     ledgers.write(cursor, ledger)
-    log.info("history object %s restored: %d rows", stored.name, stored.rows)
-    return stored.rows
+    log.info("history of %s restored: %d rows", entry.name, entry.history_rows)
+    return entry.history_rows

@@ -5,6 +5,7 @@ The state and the history object of a table are exact complements: the condition
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from psycopg2 import sql
@@ -21,18 +22,56 @@ TELLING_EVENTS = "(variable|connection)"
 
 
 def rows_of(
-    table: Table, catalog: Catalog, rule: Rule, phase: str, ids: StateIds, *, as_text: bool = False
+    table: Table,
+    catalog: Catalog,
+    rule: Rule,
+    phase: str,
+    ids: StateIds,
+    *,
+    as_text: bool = False,
+    pages: Sequence[tuple[int, int]] | None = None,
 ) -> sql.Composed:
-    """`SELECT` of the rows of one object; `phase` is `state` or `history`, `as_text` casts every column to text."""
+    """`SELECT` of the rows of one object; `phase` is `state` or `history`, `as_text` casts every column to text.
+
+    pages: [first, end) of the pages to read, None for all.
+    """
     names = [_value(table, column.name) for column in table.columns]
     columns = [sql.SQL("{}::text").format(name) for name in names] if as_text else names
-    conditions = [_foreign(table, catalog)]
+    conditions = [selected_rows(table, catalog)]
     if rule.phase == "split":
         of_state = _of_state(table, catalog, ids)
         conditions.append(of_state if phase == "state" else sql.SQL("({}) IS NOT TRUE").format(of_state))
-    return sql.SQL("SELECT {} FROM {} t WHERE {}").format(
-        sql.SQL(", ").join(columns), sql.Identifier(table.name), sql.SQL(" AND ").join(conditions)
+    return sql.SQL("SELECT {} FROM {} WHERE {}").format(
+        sql.SQL(", ").join(columns),
+        sql.SQL("{} t").format(sql.Identifier(table.name)) if pages is None else _in_pages(table, pages),
+        sql.SQL(" AND ").join(conditions),
     )
+
+
+def in_order(query: sql.Composable) -> sql.Composed:
+    """The same rows (of `rows_of`, without `pages`) as they lie in the table."""
+    return sql.SQL("{} ORDER BY t.ctid").format(query)
+
+
+def state_rows_by_range(table: Table, catalog: Catalog, ids: StateIds, range_pages: int) -> sql.Composed:
+    """`SELECT` of (number of a range of pages, how many rows of the state lie in it)."""
+    return sql.SQL(
+        "SELECT (t.ctid::text::point)[0]::bigint / {}, count(*) FROM {} t WHERE {} AND {} GROUP BY 1"
+    ).format(
+        sql.Literal(range_pages),
+        sql.Identifier(table.name),
+        selected_rows(table, catalog),
+        _of_state(table, catalog, ids),
+    )
+
+
+def _in_pages(table: Table, pages: Sequence[tuple[int, int]]) -> sql.Composed:
+    """The table, read in these pages alone. OFFSET keeps the planner from making a join of it that reads all pages."""
+    first, end = (sql.Literal([f"({span[side]},0)" for span in pages]) for side in (0, 1))
+    return sql.SQL(
+        """unnest({}::tid[], {}::tid[]) AS p (first_row, end_row) CROSS JOIN LATERAL (
+        SELECT * FROM {} r WHERE r.ctid >= p.first_row AND r.ctid < p.end_row OFFSET 0) t"""
+    ).format(first, end, sql.Identifier(table.name))
 
 
 def _value(table: Table, column: str) -> sql.Composable:
@@ -52,7 +91,7 @@ def in_flight(cursor: Any) -> list[list[Any]]:
     return [list(row) for row in cursor.fetchall()]
 
 
-def _foreign(table: Table, catalog: Catalog, alias: str = "t", deep: bool = True) -> sql.Composable:
+def selected_rows(table: Table, catalog: Catalog, alias: str = "t", deep: bool = True) -> sql.Composable:
     """Condition: the row belongs to no metadata DAG (itself or by what it points to), and is not the project's own."""
     columns = [name for name in (*DAG_COLUMNS, NAMED.get(table.name, "")) if table.has(name)]
     row = sql.Identifier(alias)
@@ -70,7 +109,7 @@ def _foreign(table: Table, catalog: Catalog, alias: str = "t", deep: bool = True
                     sql.Identifier(key.target_columns[0]),
                     row,
                     sql.Identifier(key.columns[0]),
-                    _foreign(parent, catalog, "p", deep=False),
+                    selected_rows(parent, catalog, "p", deep=False),
                 )
             )
     found += [condition.format(row=row, own=own) for condition in _left_out(table.name, catalog)]

@@ -20,6 +20,9 @@ REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d+")
 IN_FLIGHT = ("rerun", "fail")
 TABLE_VERDICTS = ("carry", "skip")
 DEFAULT_PARSE_DEADLINE = 900
+#: Hours until a snapshot is a base again, whatever changed since the last one.
+DEFAULT_BASE_INTERVAL = 24
+LONGEST_BASE_INTERVAL = 168
 
 #: What a snapshot holds, and what a restore carries: all there is, or what any Airflow version can take up.
 FULL = "full"
@@ -57,13 +60,14 @@ class Settings:
     local_variables: tuple[str, ...] = ()
     local_connections: tuple[str, ...] = ()
     in_flight: InFlight = InFlight()
+    base_interval_hours: int = DEFAULT_BASE_INTERVAL
 
     @classmethod
     def parse(cls, value: Any) -> Settings:
         """Raises BadInput naming the field."""
         document = _mapping(value, "settings", "a JSON object")
         required = ("environment", "region", "snapshot_bucket", "kms_key", "lease_table")
-        optional = ("dag_prefix", "tables", "local_variables", "local_connections", "in_flight")
+        optional = ("dag_prefix", "tables", "local_variables", "local_connections", "in_flight", "base_interval_hours")
         _no_other_keys(document, required + optional, "settings")
         texts = {name: _text(document.get(name), f"settings.{name}") for name in required}
         tables = _mapping(document.get("tables", {}), "settings.tables", 'an object of table name to "carry" or "skip"')
@@ -79,6 +83,9 @@ class Settings:
             local_variables=_patterns(document.get("local_variables", []), "settings.local_variables"),
             local_connections=_patterns(document.get("local_connections", []), "settings.local_connections"),
             in_flight=InFlight.parse(document.get("in_flight", {}), "settings.in_flight"),
+            base_interval_hours=_hours(
+                document.get("base_interval_hours", DEFAULT_BASE_INTERVAL), "settings.base_interval_hours"
+            ),
         )
 
     def local_patterns(self, table: str) -> tuple[str, ...]:
@@ -195,4 +202,10 @@ def _seconds(value: Any) -> int:
         raise BadInput(
             "conf.parse_deadline_seconds", f"{value!r} is no number of seconds", "a whole number from 0 to 86400"
         )
+    return value
+
+
+def _hours(value: Any, name: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= LONGEST_BASE_INTERVAL:
+        raise BadInput(name, f"{value!r} is no number of hours", f"a whole number from 1 to {LONGEST_BASE_INTERVAL}")
     return value

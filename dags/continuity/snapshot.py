@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,14 +14,16 @@ import psycopg2
 from botocore.exceptions import ClientError
 from psycopg2 import extensions, sql
 
+from continuity import delta, layout, manifest, policy, secrets
 from continuity import ledger as ledgers
-from continuity import manifest, policy, secrets
 from continuity.catalog import Catalog, Table, alembic_heads, high_water_mark, read_catalog
 from continuity.chosen import StateIds, find_state_ids
-from continuity.errors import ContinuityError
+from continuity.delta import Changes, TableChanges
+from continuity.errors import ContinuityError, NoBase
+from continuity.layout import Survey
 from continuity.manifest import ColumnEntry, Manifest, ObjectEntry, TableEntry
 from continuity.rules import Rule
-from continuity.selection import in_flight, rows_of
+from continuity.selection import in_flight, in_order, rows_of
 from continuity.settings import Settings
 from continuity.storage import GzipUpload, SnapshotStore
 
@@ -45,6 +46,8 @@ PLAIN_FORMATS = {
 }
 #: Compiling a query takes longer than running any of ours; sorting every run stays in memory, which is given back.
 PLANS = {"jit": "off", "work_mem": "32MB"}
+#: Rows of a base come as they lie, from the first page on.
+AS_THEY_LIE = {"synchronize_seqscans": "off", "max_parallel_workers_per_gather": "0"}
 SEALED_BATCH = 500
 
 
@@ -64,6 +67,18 @@ class Cut:
     cursor: Any
     exported_snapshot: str | None
     at: datetime
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a cut sees: the tables, what to do with each, which rows are state, the schema's versions."""
+
+    cut: Cut
+    airflow_version: str
+    catalog: Catalog
+    plan: policy.Plan
+    ids: StateIds
+    heads: Mapping[str, list[str]]
 
 
 def take_snapshot(
@@ -87,18 +102,18 @@ def take_snapshot(
         ledgers.refuse_half_restored(ledgers.read(cut.cursor))
         refuse_present(store, snapshot_id)
         tidy(store)
-        catalog = read_catalog(cut.cursor)
-        plan = policy.make_plan(catalog, settings.tables)
-        ids = find_state_ids(cut.cursor, catalog)
-        writer = Writer(cut.cursor, store, snapshot_id, catalog, ids, source.fernet, data_key)
-        tables = tuple(writer.write(catalog[name], plan.rules[name]) for name in plan.carried())
+        reading = read(cut, settings, source.airflow_version)
+        plan = reading.plan
+        survey, changes = look_back(reading, store, settings)
+        writer = Writer(reading, store, snapshot_id, source.fernet, data_key, survey, changes)
+        tables = tuple(writer.write(reading.catalog[name], plan.rules[name]) for name in plan.carried())
         skipped = [{"name": name, "why": rule.why} for name, rule in plan.rules.items() if rule.verdict == "skip"]
         done = Manifest(
             snapshot_id=snapshot_id,
             environment=settings.environment,
             region=settings.region,
             airflow_version=source.airflow_version,
-            alembic_heads=alembic_heads(cut.cursor, catalog),
+            alembic_heads=reading.heads,
             postgres_version=server_version(cut.cursor),
             cut_at=cut.at.isoformat(),
             started_at=started_at.isoformat(),
@@ -111,12 +126,35 @@ def take_snapshot(
             skipped=skipped,
             unknown_tables=list(plan.unknown),
             spec=spec_entry(store, snapshot_id),
+            base=changes.base_id if changes else None,
+            layout=None if changes else writer.write_layout(),
         )
         if check:
             check()
         store.put(snapshot_id, manifest.NAME, done.to_json())
-    log.info("snapshot %s: %d rows in %d bytes", snapshot_id, done.rows, done.stored_bytes)
+    kind = f"delta of {done.base}" if done.base else "base"
+    log.info("snapshot %s (%s): %d rows, %d bytes written", snapshot_id, kind, done.rows, done.stored_bytes)
     return done
+
+
+def read(cut: Cut, settings: Settings, airflow_version: str) -> Reading:
+    catalog = read_catalog(cut.cursor)
+    plan = policy.make_plan(catalog, settings.tables)
+    ids = find_state_ids(cut.cursor, catalog)
+    return Reading(cut, airflow_version, catalog, plan, ids, alembic_heads(cut.cursor, catalog))
+
+
+def look_back(reading: Reading, store: SnapshotStore, settings: Settings) -> tuple[Survey, Changes | None]:
+    """How the rows of large tables lie, and what changed since the newest base; None where this becomes a base."""
+    cursor, survey = reading.cut.cursor, None
+    fits = {"airflow_version": reading.airflow_version, "alembic_heads": reading.heads}
+    try:
+        base = delta.find_base(cursor, store, settings, reading.cut.at, fits)
+        survey = layout.survey(cursor, reading.catalog, reading.plan, base.layout.horizon)
+        return survey, delta.compare(base, survey)
+    except NoBase as reason:
+        log.info("this snapshot becomes a base: %s", reason)
+        return survey or layout.survey(cursor, reading.catalog, reading.plan, None), None
 
 
 def refuse_present(store: SnapshotStore, snapshot_id: str) -> None:
@@ -158,7 +196,7 @@ def consistent_cut(connection: Any) -> Iterator[Cut]:
 
 
 def _begin(cursor: Any, export: bool) -> Cut:
-    for name, value in {**LIMITS, **PLAIN_FORMATS, **PLANS}.items():
+    for name, value in {**LIMITS, **PLAIN_FORMATS, **PLANS, **AS_THEY_LIE}.items():
         cursor.execute(sql.SQL("SET LOCAL {} = {}").format(sql.Identifier(name), sql.Literal(value)))
     exported = "pg_export_snapshot()" if export else "NULL"
     cursor.execute(sql.SQL("SELECT {}, statement_timestamp()").format(sql.SQL(exported)))
@@ -170,17 +208,26 @@ def _begin(cursor: Any, export: bool) -> Cut:
 class Writer:
     """Writes the objects of one table after the other."""
 
-    cursor: Any
+    reading: Reading
     store: SnapshotStore
     snapshot_id: str
-    catalog: Catalog
-    ids: StateIds
     fernet: secrets.FernetKeys
     data_key: secrets.DataKey
+    survey: Survey
+    changes: Changes | None
+
+    @property
+    def cursor(self) -> Any:
+        return self.reading.cut.cursor
 
     def write(self, table: Table, rule: Rule) -> TableEntry:
+        rows = None
+        changed = self.changes.tables.get(table.name) if self.changes else None
         if rule.verdict == "sealed":
             objects = [self._write_sealed(table, rule)]
+        elif changed:
+            objects = self._write_changes(table, rule, changed)
+            rows = changed.rows
         else:
             phases = ("state", "history") if rule.phase == "split" else (rule.phase,)
             objects = [self._write_copy(table, rule, phase) for phase in phases]
@@ -188,19 +235,43 @@ class Writer:
             name=table.name,
             verdict=rule.verdict,
             columns=tuple(ColumnEntry(column.name, column.type) for column in table.columns),
-            rows=sum(entry.rows for entry in objects),
+            rows=sum(entry.rows for entry in objects) if rows is None else rows,
             max_id=high_water_mark(self.cursor, table) if table.sequence else None,
             objects=tuple(objects),
         )
 
-    def _write_copy(self, table: Table, rule: Rule, phase: str) -> ObjectEntry:
+    def write_layout(self) -> dict[str, Any]:
+        """Say where the rows of this base lie; returns what the manifest says of the object."""
+        reading = self.reading
+        found = layout.described(self.cursor, self.survey, reading.catalog, reading.plan, reading.ids)
+        body = found.to_bytes()
+        self.store.put(self.snapshot_id, layout.NAME, body)
+        return manifest.plain_entry(layout.NAME, body)
+
+    def _write_changes(self, table: Table, rule: Rule, changed: TableChanges) -> list[ObjectEntry]:
+        """The state whole; of the history what lies where something changed."""
+        state = [self._write_copy(table, rule, "state")] if rule.phase == "split" else []
+        own = [self._write_copy(table, rule, "history", changed.pages)] if changed.pages else []
+        return [*state, *changed.holding, *own]
+
+    def _write_copy(
+        self, table: Table, rule: Rule, phase: str, pages: Sequence[tuple[int, int]] | None = None
+    ) -> ObjectEntry:
         name = f"{table.name}.{phase}.copy.gz"
-        query = sql.SQL("COPY ({}) TO STDOUT").format(rows_of(table, self.catalog, rule, phase, self.ids))
+        rows = rows_of(table, self.reading.catalog, rule, phase, self.reading.ids, pages=pages)
+        if table.name in self.survey.tables and pages is None and not self._comes_as_it_lies(rows):
+            rows = in_order(rows)
+        query = sql.SQL("COPY ({}) TO STDOUT").format(rows)
         with self.store.upload(self.snapshot_id, name) as upload:
             packed = GzipUpload(upload)
             self.cursor.copy_expert(query, packed, size=1 << 18)
             packed.finish()
         return ObjectEntry(name, phase, self.cursor.rowcount, upload.bytes, upload.sha256)
+
+    def _comes_as_it_lies(self, rows: sql.Composed) -> bool:
+        """Whether the rows come from the first page to the last by themselves: a sort of a long history costs."""
+        self.cursor.execute(sql.SQL("EXPLAIN (FORMAT JSON) {}").format(rows))
+        return bool(self.cursor.fetchone()[0][0]["Plan"]["Node Type"] == "Seq Scan")
 
     def _write_sealed(self, table: Table, rule: Rule) -> ObjectEntry:
         name = f"{table.name}.sealed"
@@ -224,7 +295,7 @@ class Writer:
         names = [column.name for column in table.columns]
         with self.cursor.connection.cursor(name=f"sealed_{table.name}") as cursor:
             cursor.itersize = SEALED_BATCH
-            cursor.execute(rows_of(table, self.catalog, rule, "state", self.ids, as_text=True))
+            cursor.execute(rows_of(table, self.reading.catalog, rule, "state", self.reading.ids, as_text=True))
             for row in cursor:
                 yield dict(zip(names, row, strict=True))
 
@@ -248,4 +319,4 @@ def spec_entry(store: SnapshotStore, snapshot_id: str) -> dict[str, Any] | None:
     body = store.read_if_present(snapshot_id, "spec.json")
     if body is None:
         return None
-    return {"name": "spec.json", "bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()}
+    return manifest.plain_entry("spec.json", body)

@@ -12,10 +12,11 @@ import psycopg2
 from psycopg2 import errorcodes, sql
 
 from continuity import secrets
+from continuity.catalog import Table
 from continuity.errors import ContinuityError, SnapshotDamaged
 from continuity.manifest import ObjectEntry, TableEntry
 from continuity.rules import RULES
-from continuity.storage import GunzipReader, SnapshotStore
+from continuity.storage import GunzipReader, Readable, RowSlices, SnapshotStore
 
 PREFIX = "continuity_stage_"
 ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"})
@@ -43,12 +44,50 @@ class Stager:
         columns = sql.SQL(", ").join(sql.Identifier(column.name) for column in table.columns)
         stage = stage_of(table.name)
         with naming_table(table.name, sealed=table.verdict == "sealed"):
-            self.cursor.execute(
-                sql.SQL("CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT {} FROM {} WITH NO DATA").format(
-                    stage, columns, sql.Identifier(table.name)
-                )
-            )
+            self._create(stage, table, columns)
             self.fill(stage, table, entry)
+
+    def load_history(self, entry: TableEntry, table: Table) -> None:
+        """Fill a new temporary table with the rows of a table's history, of whatever snapshots they are.
+
+        Raises SnapshotDamaged where they are not as many as there were at the cut.
+        """
+        columns = sql.SQL(", ").join(sql.Identifier(column.name) for column in entry.columns)
+        stage = stage_of(entry.name)
+        with naming_table(entry.name):
+            self._create(stage, entry, columns)
+            for stored in entry.history:
+                self.fill(stage, entry, stored)
+            if entry.state and any(stored.snapshot_id for stored in entry.history):
+                self._leave_out_state(stage, entry, entry.state, table, columns)
+            self.cursor.execute(sql.SQL("SELECT count(*) FROM {}").format(stage))
+        rows = self.cursor.fetchone()[0]
+        if rows != entry.history_rows:
+            raise SnapshotDamaged(entry.history_name, f"it comes to {rows} rows, not {entry.history_rows}")
+
+    def _leave_out_state(
+        self, stage: sql.Identifier, entry: TableEntry, state: ObjectEntry, table: Table, columns: sql.Composed
+    ) -> None:
+        """Rows of the base that are state by now were restored as that."""
+        by_now = sql.Identifier(f"{PREFIX}state_{entry.name}")
+        self._create(by_now, entry, columns)
+        self.fill(by_now, entry, state)
+        key = [sql.Identifier(name) for name in table.primary_key]
+        self.cursor.execute(
+            sql.SQL("DELETE FROM {} s USING {} n WHERE ({}) = ({})").format(
+                stage,
+                by_now,
+                sql.SQL(", ").join(sql.SQL("s.{}").format(name) for name in key),
+                sql.SQL(", ").join(sql.SQL("n.{}").format(name) for name in key),
+            )
+        )
+
+    def _create(self, stage: sql.Identifier, entry: TableEntry, columns: sql.Composed) -> None:
+        self.cursor.execute(
+            sql.SQL("CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT {} FROM {} WITH NO DATA").format(
+                stage, columns, sql.Identifier(entry.name)
+            )
+        )
 
     def fill(self, stage: sql.Identifier, table: TableEntry, entry: ObjectEntry) -> None:
         """Bring the object's rows into a table that has its columns."""
@@ -58,13 +97,16 @@ class Stager:
             self.cursor.copy_expert(statement, LineReader(self._unsealed(table, entry)))
         else:
             self._copy(statement, entry)
-        if self.cursor.rowcount != entry.rows:
-            raise SnapshotDamaged(entry.name, f"it has {self.cursor.rowcount} rows, its manifest says {entry.rows}")
+        if self.cursor.rowcount != entry.taken:
+            raise SnapshotDamaged(entry.name, f"it has {self.cursor.rowcount} rows, its manifest says {entry.taken}")
 
     def _copy(self, statement: sql.Composed, entry: ObjectEntry) -> None:
         body = self.store.open(self.snapshot_id, entry)
+        reader: Readable = GunzipReader(body, entry.name)
+        if entry.take is not None:
+            reader = RowSlices(reader, entry.take)
         try:
-            self.cursor.copy_expert(statement, GunzipReader(body, entry.name), size=1 << 18)
+            self.cursor.copy_expert(statement, reader, size=1 << 18)
         finally:
             body.drain()  # an altered object is told as that, not as what PostgreSQL stumbled over
 

@@ -7,9 +7,10 @@ import io
 import json
 import logging
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -38,6 +39,14 @@ class StoredObject(Protocol):
     def bytes(self) -> int: ...
     @property
     def sha256(self) -> str: ...
+    @property
+    def snapshot_id(self) -> str | None: ...
+
+
+class Readable(Protocol):
+    """A file that is read."""
+
+    def read(self, size: int = ..., /) -> bytes: ...
 
 
 class Upload:
@@ -201,6 +210,49 @@ class VerifiedBody:
             raise SnapshotDamaged(self._expected.name, "its content is not what its manifest says (SHA-256)")
 
 
+class RowSlices:
+    """File for `COPY ... FROM STDIN`: of the rows of another one, those with these numbers, as [first, end) in order.
+
+    COPY's text format writes line breaks within a value as escapes, so that each row is a line.
+    """
+
+    def __init__(self, reader: Readable, take: Sequence[tuple[int, int]]) -> None:
+        self._reader = reader
+        self._left = list(reversed(take))
+        self._row = 0
+
+    def read(self, size: int = READ_BYTES) -> bytes:
+        while block := self._reader.read(size):
+            taken = b"".join(self._of(block))
+            if taken:
+                return taken
+        return b""
+
+    def _of(self, block: bytes) -> Iterator[bytes]:
+        """The parts of a block that are taken; `_row` is the number of the row that the next byte belongs to."""
+        at = 0
+        while at < len(block) and self._left:
+            first, end = self._left[-1]
+            taken = self._row >= first
+            past = self._past(block, at, (end if taken else first) - self._row)
+            if taken:
+                yield block[at:past]
+                if self._row == end:
+                    self._left.pop()
+            at = past
+
+    def _past(self, block: bytes, at: int, rows: int) -> int:
+        """Where the block goes on after that many rows, or its end."""
+        present = block.count(b"\n", at)
+        if present < rows:
+            self._row += present
+            return len(block)
+        self._row += rows
+        for _ in range(rows):
+            at = block.index(b"\n", at) + 1
+        return at
+
+
 class GunzipReader:
     """File for `COPY ... FROM STDIN`: decompresses a verified body."""
 
@@ -246,18 +298,20 @@ class SnapshotStore:
 
     def open(self, snapshot_id: str, expected: StoredObject) -> VerifiedBody:
         """The object's bytes, checked while they are read. Raises SnapshotDamaged when it is missing."""
+        folder = expected.snapshot_id or snapshot_id
         try:
-            answer = self._s3.get_object(Bucket=self.bucket, Key=self.key(snapshot_id, expected.name))
+            answer = self._s3.get_object(Bucket=self.bucket, Key=self.key(folder, expected.name))
         except ClientError as error:
-            raise self._told(snapshot_id, expected.name, error) from error
+            raise self._told(folder, expected.name, error) from error
         return VerifiedBody(answer["Body"], expected)
 
     def check_size(self, snapshot_id: str, expected: StoredObject) -> None:
         """Raises SnapshotDamaged when the object is missing or has another size."""
+        folder = expected.snapshot_id or snapshot_id
         try:
-            answer = self._s3.head_object(Bucket=self.bucket, Key=self.key(snapshot_id, expected.name))
+            answer = self._s3.head_object(Bucket=self.bucket, Key=self.key(folder, expected.name))
         except ClientError as error:
-            raise self._told(snapshot_id, expected.name, error) from error
+            raise self._told(folder, expected.name, error) from error
         if answer["ContentLength"] != expected.bytes:
             size = answer["ContentLength"]
             raise SnapshotDamaged(expected.name, f"it has {size} bytes, its manifest says {expected.bytes}")
@@ -279,10 +333,15 @@ class SnapshotStore:
     def put(self, snapshot_id: str, name: str, body: bytes) -> None:
         self._s3.put_object(Bucket=self.bucket, Key=self.key(snapshot_id, name), Body=body)
 
-    def snapshot_ids(self) -> list[str]:
+    def snapshot_ids(self, since: datetime | None = None) -> list[str]:
         """Ids of everything that was begun, complete or not, newest first."""
         prefix = self.key("", "").removesuffix("/")
-        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix, Delimiter="/")
+        pages = self._s3.get_paginator("list_objects_v2").paginate(
+            Bucket=self.bucket,
+            Prefix=prefix,
+            Delimiter="/",
+            StartAfter=f"{prefix}{since.astimezone(UTC):%Y%m%dT%H%M%SZ}" if since else "",
+        )
         names = [found["Prefix"].split("/")[-2] for page in pages for found in page.get("CommonPrefixes", ())]
         return sorted((name for name in names if SNAPSHOT_ID.fullmatch(name)), reverse=True)
 

@@ -1,5 +1,5 @@
 """Read a snapshot back from where it is stored: every object is there and right, every row counted, every sealed one
-opened.
+opened. The objects of its base that a delta names were read when that was read back: here they are looked for.
 
 The outcome is an object of the snapshot, `verification.json`. Its absence says nothing against a snapshot: the Region
 may be lost before it is read back. One with faults says that it is known to be bad, and no restore takes it.
@@ -16,7 +16,7 @@ from typing import Any
 from continuity import secrets
 from continuity.errors import SnapshotDamaged
 from continuity.manifest import NAME as MANIFEST
-from continuity.manifest import Manifest, ObjectEntry, TableEntry, read_manifest
+from continuity.manifest import Manifest, ObjectEntry, TableEntry, plain_object, read_manifest
 from continuity.storage import GunzipReader, SnapshotStore
 
 NAME = "verification.json"
@@ -45,8 +45,8 @@ class Report:
 
     @property
     def objects(self) -> int:
-        """How many objects the manifest claims, the spec included."""
-        return sum(len(table.objects) for table in self.manifest.tables) + (self.manifest.spec is not None)
+        """How many objects the manifest claims, those of its base included."""
+        return sum(len(table.objects) for table in self.manifest.tables) + len(self.manifest.plain_objects)
 
     def fault_of(self, name: str) -> str | None:
         return next((fault.why for fault in self.faults if fault.name == name), None)
@@ -62,7 +62,7 @@ class Report:
 
 
 def read_back(store: SnapshotStore, kms: Any, snapshot_id: str, key_id: str | None = None) -> Report:
-    """Read every object of a snapshot, those of plain rows in constant memory.
+    """Read every object of a snapshot itself, those of plain rows in constant memory.
 
     Raises SnapshotDamaged where there is no manifest to go by; KeyRefused, AccessRefused and errors of the services
     where nothing can be said of the snapshot.
@@ -77,12 +77,17 @@ def read_back(store: SnapshotStore, kms: Any, snapshot_id: str, key_id: str | No
     for table in manifest.tables:
         for entry in table.objects:
             try:
-                read_object(store, snapshot_id, table, entry, key)
+                if entry.snapshot_id:
+                    store.check_size(snapshot_id, entry)
+                else:
+                    read_object(store, snapshot_id, table, entry, key)
             except SnapshotDamaged as damage:
-                faults.append(Fault(damage.name, damage.why))
-        if sum(entry.rows for entry in table.objects) != table.rows:
+                name = f"{entry.snapshot_id}/{damage.name}" if entry.snapshot_id else damage.name
+                faults.append(Fault(name, damage.why))
+        if not _adds_up(table):
             faults.append(Fault(MANIFEST, f"its objects of table {table.name} do not add up to {table.rows} rows"))
-    faults += _of_spec(store, manifest)
+    faults += _of_plain_objects(store, manifest)
+    faults += _of_base(store, manifest)
     return Report(manifest, tuple(faults))
 
 
@@ -170,14 +175,30 @@ def _check_rows(entry: ObjectEntry, rows: int) -> None:
         raise SnapshotDamaged(entry.name, f"it has {rows} rows, its manifest says {entry.rows}")
 
 
-def _of_spec(store: SnapshotStore, manifest: Manifest) -> Iterator[Fault]:
-    """The spec, where the snapshot has one."""
-    if manifest.spec is None:
+def _adds_up(table: TableEntry) -> bool:
+    """Of a base's rows some are state by now: these are in two objects."""
+    twice = sum(entry.taken for entry in table.objects) - table.rows
+    from_base = any(entry.snapshot_id for entry in table.objects)
+    return 0 <= twice <= (table.state.rows if table.state and from_base else 0)
+
+
+def _of_plain_objects(store: SnapshotStore, manifest: Manifest) -> Iterator[Fault]:
+    """The spec and the layout, where the snapshot has them."""
+    for found in manifest.plain_objects:
+        try:
+            store.open(manifest.snapshot_id, plain_object(found)).drain()
+        except SnapshotDamaged as damage:
+            yield Fault(damage.name, damage.why)
+
+
+def _of_base(store: SnapshotStore, manifest: Manifest) -> Iterator[Fault]:
+    """A delta is no better than its base."""
+    named = {entry.snapshot_id for table in manifest.tables for entry in table.objects} - {None}
+    if named - {manifest.base}:
+        yield Fault(MANIFEST, f"it names objects of other snapshots than its base {manifest.base}")
+    if manifest.base is None:
         return
     try:
-        entry = ObjectEntry(manifest.spec["name"], "spec", 0, manifest.spec["bytes"], manifest.spec["sha256"])
-        store.open(manifest.snapshot_id, entry).drain()
-    except (KeyError, TypeError):
-        yield Fault(MANIFEST, "what it says of the spec is no object")
+        refuse_known_bad(store, manifest.base)
     except SnapshotDamaged as damage:
-        yield Fault(damage.name, damage.why)
+        yield Fault(f"{manifest.base}/{damage.name}", damage.why)

@@ -10,6 +10,7 @@ from typing import Any
 import boto3
 import psycopg2
 
+from continuity import verify
 from continuity.ledger import Ledger
 from continuity.live import Outcome, go_live
 from continuity.manifest import Manifest
@@ -53,6 +54,14 @@ class Side:
         with self.connection() as connection:
             source = Source(connection, FernetKeys(self.fernet_key), self.airflow_version)
             return take_snapshot(source, self.store, self.client("kms"), self.parsed(), snapshot_id)
+
+    def proven_snapshot(self, snapshot_id: str) -> Manifest:
+        """A snapshot that is read back, as `continuity_snapshot` does: the next one may build on it."""
+        manifest = self.snapshot(snapshot_id)
+        report = verify.read_back(self.store, self.client("kms"), snapshot_id, self.kms_key)
+        verify.record(self.store, report)
+        report.refuse_faults()
+        return manifest
 
     def restore_state(self, snapshot_id: str, in_flight: dict[str, Any] | None = None) -> tuple[Ledger, bool]:
         with self._target() as target:

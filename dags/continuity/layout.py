@@ -1,0 +1,203 @@
+"""Where the rows of large tables lie, by which a later snapshot tells what has changed since.
+
+PostgreSQL never changes a row version, nor moves it within a table's file: an update writes another version elsewhere,
+a deletion ends one. So a range of pages holds what it held at an earlier cut if as many rows in it are visible that
+were written before that cut as there were then, and none that were written later ("Database Page Layout" and "System
+Columns" in PostgreSQL's manual). That needs no time stamp and no key, and tells deletions. A row counts as written
+later when its transaction (`xmin`) is not older than the oldest one that was open at the earlier cut: what was
+committed late is among them.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from psycopg2 import sql
+
+from continuity.catalog import Catalog, Table
+from continuity.chosen import StateIds
+from continuity.errors import SnapshotDamaged
+from continuity.policy import Plan
+from continuity.rules import Rule
+from continuity.selection import rows_of, selected_rows, state_rows_by_range
+
+NAME = "layout.json.gz"
+FORMAT = 1
+RANGE_PAGES = 16
+#: Smaller tables are copied whole.
+LARGE_PAGES = 64
+#: Before PostgreSQL 14 a range of pages cannot be read without reading the whole table.
+READS_RANGES = 140_000
+#: Transactions are numbered in circles: of two that are farther apart, no row says which is the older.
+COMPARABLE = 2**31
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """Rows of one table by ranges of its pages: `rows` are all that a snapshot selects, `state` those of its state.
+
+    filenode: the file they are in, another one after VACUUM FULL or TRUNCATE; selection: digest of what is selected.
+    """
+
+    filenode: int
+    selection: str
+    rows: tuple[int, ...]
+    state: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the rows of a base lie. database: which one it is; horizon: the oldest transaction open at its cut."""
+
+    database: str
+    horizon: int
+    range_pages: int
+    tables: Mapping[str, Ranges]
+
+    def to_bytes(self) -> bytes:
+        return gzip.compress(json.dumps({"format": FORMAT, **asdict(self)}).encode(), 6, mtime=0)
+
+    @classmethod
+    def from_bytes(cls, body: bytes) -> Layout:
+        """Raises SnapshotDamaged: it is no layout."""
+        try:
+            document = json.loads(gzip.decompress(body))
+            found_format = document.pop("format")
+            tables = {
+                name: Ranges(found["filenode"], found["selection"], tuple(found["rows"]), tuple(found["state"]))
+                for name, found in document.pop("tables").items()
+            }
+            found = cls(**document, tables=tables)
+        except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise SnapshotDamaged(NAME, f"it is no layout ({error})") from None
+        if found_format != FORMAT:
+            raise SnapshotDamaged(NAME, f"format {found_format!r} is not known here; accepted: {FORMAT}")
+        return found
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Rows of a table in each range of its pages, by whether they were written since an earlier cut."""
+
+    filenode: int
+    selection: str
+    old: tuple[int, ...]
+    new: tuple[int, ...]
+
+    @property
+    def rows(self) -> tuple[int, ...]:
+        return tuple(old + new for old, new in zip(self.old, self.new, strict=True))
+
+
+@dataclass(frozen=True)
+class Survey:
+    """How the rows of the large tables lie now; `horizon` and `database` as in Layout."""
+
+    database: str
+    horizon: int
+    tables: Mapping[str, Counted]
+
+
+def can_tell(cursor: Any) -> bool:
+    """Whether this database reads ranges of pages, and says which one it is."""
+    cursor.execute(
+        """SELECT current_setting('server_version_num')::int >= %s
+        AND has_function_privilege('pg_control_system()', 'EXECUTE')""",
+        (READS_RANGES,),
+    )
+    return bool(cursor.fetchone()[0])
+
+
+def database_of(cursor: Any) -> str:
+    """What tells this database from every other, one that was made anew under the same name included."""
+    cursor.execute(
+        """SELECT system_identifier, (SELECT oid FROM pg_database WHERE datname = current_database())
+        FROM pg_control_system()"""
+    )
+    return "/".join(str(part) for part in cursor.fetchone())
+
+
+def transactions(cursor: Any) -> tuple[int, int]:
+    """The oldest transaction that is open, and the next to come, both counted from the beginning of the database."""
+    cursor.execute(
+        "SELECT pg_snapshot_xmin(s)::text, pg_snapshot_xmax(s)::text FROM (SELECT pg_current_snapshot() AS s) c"
+    )
+    oldest, following = cursor.fetchone()
+    return int(oldest), int(following)
+
+
+def survey(cursor: Any, catalog: Catalog, plan: Plan, since: int | None) -> Survey:
+    """Count the rows of every large table that has history; `since`: horizon of an earlier cut, None for none."""
+    if not can_tell(cursor):
+        return Survey("", 0, {})
+    limit = -1
+    if since is not None:
+        cursor.execute("SELECT age(%s::xid)", (str(since % 2**32),))
+        limit = cursor.fetchone()[0]
+    tables = {name: _count(cursor, catalog, catalog[name], limit) for name in large_tables(cursor, catalog, plan)}
+    return Survey(database_of(cursor), transactions(cursor)[0], tables)
+
+
+def large_tables(cursor: Any, catalog: Catalog, plan: Plan) -> list[str]:
+    """Names of the tables that are worth it, in order."""
+    with_history = [
+        name
+        for name in plan.carried()
+        if plan.rules[name].verdict == "carry"
+        and (plan.rules[name].phase == "history" or (plan.rules[name].phase == "split" and catalog[name].primary_key))
+    ]
+    cursor.execute(
+        """SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = current_schema() AND relkind = 'r' AND relname = ANY (%s)
+        AND pg_relation_size(c.oid) >= %s * current_setting('block_size')::bigint ORDER BY 1""",
+        (with_history, LARGE_PAGES),
+    )
+    return [name for (name,) in cursor.fetchall()]
+
+
+def described(cursor: Any, found: Survey, catalog: Catalog, plan: Plan, ids: StateIds) -> Layout:
+    """The layout of the base that is being taken."""
+    tables = {}
+    for name, counted in found.tables.items():
+        state = [0] * len(counted.old)
+        if plan.rules[name].phase == "split":
+            cursor.execute(state_rows_by_range(catalog[name], catalog, ids, RANGE_PAGES))
+            for number, rows in cursor.fetchall():
+                state[number] = rows
+        tables[name] = Ranges(counted.filenode, counted.selection, counted.rows, tuple(state))
+    return Layout(found.database, found.horizon, RANGE_PAGES, tables)
+
+
+def _count(cursor: Any, catalog: Catalog, table: Table, limit: int) -> Counted:
+    name = sql.Identifier(table.name).as_string(cursor)
+    cursor.execute(
+        sql.SQL(
+            """SELECT c.old, c.new
+            FROM generate_series(0, (pg_relation_size({name}::regclass) / current_setting('block_size')::bigint - 1)
+                                    / {pages}) AS r (number)
+            CROSS JOIN LATERAL (
+              SELECT count(*) FILTER (WHERE NOT s.is_new) AS old, count(*) FILTER (WHERE s.is_new) AS new
+              FROM (SELECT age(t.xmin) <= {limit} AS is_new FROM {table} t
+                    WHERE t.ctid >= format('(%s,0)', r.number * {pages})::tid
+                    AND t.ctid < format('(%s,0)', (r.number + 1) * {pages})::tid AND {selected}) s) c
+            ORDER BY r.number"""
+        ).format(
+            name=sql.Literal(name),
+            table=sql.Identifier(table.name),
+            pages=sql.Literal(RANGE_PAGES),
+            limit=sql.Literal(limit),
+            selected=selected_rows(table, catalog),
+        )
+    )
+    counts = cursor.fetchall()
+    # Now, as counting keeps others from giving the table another file until the transaction ends.
+    cursor.execute("SELECT pg_relation_filenode(%s::regclass)::bigint", (name,))
+    filenode = cursor.fetchone()[0]
+    everything = rows_of(table, catalog, Rule(phase="history"), "history", StateIds((), ()))
+    selection = hashlib.sha256(everything.as_string(cursor).encode()).hexdigest()
+    return Counted(filenode, selection, tuple(old for old, _ in counts), tuple(new for _, new in counts))
