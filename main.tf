@@ -99,6 +99,7 @@ module "continuity" {
   tags                  = var.tags
   role                  = var.role
   peer                  = var.peer == null ? null : { region = var.peer.region, lease_table_arn = var.peer.lease_table_arn }
+  peer_snapshot_bucket  = module.storage.peer_snapshot_bucket
   key_arn               = module.storage.key_arn
   environment_key_arn   = module.storage.environment_key_arn
   dag_bucket            = module.storage.dag_bucket
@@ -124,6 +125,7 @@ module "continuity" {
     local_variables   = var.snapshot.local_variables
     local_connections = var.snapshot.local_connections
   }
+  retention          = var.retention
   heartbeat          = var.heartbeat
   failover           = var.failover
   function_package   = var.function_package

@@ -46,6 +46,43 @@ variable "snapshot" {
   }
 }
 
+variable "retention" {
+  type = object({
+    enabled   = optional(bool, true)
+    schedule  = optional(string, "rate(1 hour)")
+    all_hours = optional(number, 48)
+    daily     = optional(number, 7)
+    weekly    = optional(number, 5)
+    monthly   = optional(number, 12)
+  })
+  description = <<-EOT
+    Which snapshots are kept. What is not kept is tagged `continuity=superseded`, and a lifecycle rule of the bucket expires what is tagged, and nothing else.
+    Set it alike in both Regions: tags are replicated.
+    - `enabled`: false tags nothing any more,
+    - `schedule`: when snapshots are looked through: a rate or cron expression of EventBridge Scheduler, in UTC,
+    - `all_hours`: every snapshot is kept for so long,
+    - `daily`, `weekly`, `monthly`: then the newest good one of each of so many days, weeks and months.
+    Time is counted from the newest snapshot that is good in both Regions, so that nothing goes while no new one comes. The newest good one and what deltas build on are always kept.
+  EOT
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^(rate\\((1 (minute|hour|day)|([2-9]|[1-9][0-9]+) (minutes|hours|days))\\)|cron\\(([0-9A-Z*,/?#-]+ ){5}[0-9*,/-]+\\))$", var.retention.schedule))
+    error_message = "`retention.schedule` must be a rate such as \"rate(1 hour)\", or a cron expression of six fields such as \"cron(0 2 * * ? *)\"."
+  }
+
+  validation {
+    condition     = floor(var.retention.all_hours) == var.retention.all_hours && var.retention.all_hours >= 24 && var.retention.all_hours <= 8784
+    error_message = "`retention.all_hours` must be a whole number from 24 to 8784 (a year): a snapshot may take a day, and is not complete before."
+  }
+
+  validation {
+    condition     = alltrue([for kept in [var.retention.daily, var.retention.weekly, var.retention.monthly] : floor(kept) == kept && kept >= 0 && kept <= 1000])
+    error_message = "`retention.daily`, `.weekly` and `.monthly` must be whole numbers from 0 to 1000."
+  }
+}
+
 variable "heartbeat" {
   type = object({
     schedule = optional(string, "rate(1 minute)")

@@ -78,7 +78,8 @@ variable "peer" {
     lease_table_arn     = optional(string)
   })
   description = <<-EOT
-    The other Region; null when standalone. In the secondary `{ region = "..." }` is enough. In the primary it is the secondary's output `peer`, unchanged:
+    The other Region; null when standalone. In the secondary `{ region = "..." }` is enough, unless the primary's snapshot bucket or key is of your own: then
+    with its `snapshot_bucket_arn` and `key_arn`, which retention looks into. In the primary it is the secondary's output `peer`, unchanged:
     - `region`: its name,
     - `dag_bucket_arn`, `snapshot_bucket_arn`: where objects are replicated to,
     - `key_arn`: the multi-Region key of which the primary holds a replica,

@@ -54,5 +54,13 @@ class SnapshotRefused(ContinuityError):
     """A snapshot is incomplete or altered."""
 
 
+class SnapshotIncomplete(SnapshotRefused):
+    """An object of a snapshot, or of its base, is not there in its size: not any more, or not yet."""
+
+
+class SnapshotUnreadable(SnapshotRefused):
+    """An object of a snapshot cannot be read: that says nothing of the snapshot."""
+
+
 class NoSnapshot(ContinuityError):
     """There is no snapshot that can be restored."""

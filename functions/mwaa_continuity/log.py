@@ -17,6 +17,8 @@ LEVELS: Final = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40}
 
 FIELDS: Final = frozenset(
     {
+        "anchor",
+        "base",
         "bucket",
         "bytes",
         "cooldown_seconds",
@@ -24,7 +26,9 @@ FIELDS: Final = frozenset(
         "error",
         "error_type",
         "job_id",
+        "kept",
         "key",
+        "left",
         "objects",
         "outcome",
         "polls",
@@ -37,6 +41,7 @@ FIELDS: Final = frozenset(
         "snapshot_id",
         "source",
         "status",
+        "superseded",
         "token",
         "verdict",
         "why",

@@ -17,6 +17,10 @@ UNITS: Final[Mapping[str, str]] = {
     "SnapshotPortable": "Count",
     "SnapshotBytes": "Bytes",
     "SnapshotDurationSeconds": "Seconds",
+    "SnapshotsKept": "Count",
+    "SnapshotsKeptBytes": "Bytes",
+    "SnapshotsSuperseded": "Count",
+    "SnapshotsSupersededBytes": "Bytes",
 }
 
 

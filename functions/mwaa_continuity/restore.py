@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -60,7 +60,7 @@ def select(event: Event, log: Log) -> Result:
     found: snapshots.Faults = {}
     best: Manifest | None = None  # a portable one, until a full one is found that is little older
     for snapshot_id in candidates:
-        if best and named_at(best.snapshot_id) - named_at(snapshot_id) > FULL_PREFERRED:
+        if best and snapshots.taken_at(best.snapshot_id) - snapshots.taken_at(snapshot_id) > FULL_PREFERRED:
             break
         try:
             chosen = snapshots.prove(s3, kms, bucket, settings.environment, snapshot_id, found=found)
@@ -87,11 +87,6 @@ def environment_is_there(name: str) -> bool:
     """Whether this Region has the environment: a new one holds no state, so that any snapshot will do."""
     environment = find_environment(name)
     return environment is not None and environment["Status"] != "DELETED"
-
-
-def named_at(snapshot_id: str) -> datetime:
-    """The instant that a snapshot's id names."""
-    return datetime.strptime(snapshot_id[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
 
 
 def selected(chosen: Manifest, mode: str | None, rejected: list[dict[str, str]], log: Log) -> Result:

@@ -16,6 +16,11 @@ def variable(name: str) -> str:
     return value
 
 
+def optional_variable(name: str) -> str | None:
+    """A variable of the function, none where it is missing or empty."""
+    return os.environ.get(name, "").strip() or None
+
+
 def whole_number(name: str, default: int | None = None) -> int:
     """A variable that holds a whole number of at least 0. Raises `BadInput` where it holds something else."""
     if default is not None and not os.environ.get(name, "").strip():

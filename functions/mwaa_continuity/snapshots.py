@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
 from mwaa_continuity import aws, manifest
-from mwaa_continuity.errors import SnapshotRefused
+from mwaa_continuity.errors import SnapshotIncomplete, SnapshotRefused, SnapshotUnreadable
 from mwaa_continuity.events import SNAPSHOT_ID
 from mwaa_continuity.manifest import Manifest, ObjectClaim
 from mwaa_continuity.verification import NAMED_FAULTS, was_read_back
@@ -32,6 +33,11 @@ def newest_first(s3: Any, bucket: str, environment: str) -> list[str]:
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix(environment), Delimiter="/")
     names = [found["Prefix"].split("/")[-2] for page in pages for found in page.get("CommonPrefixes", [])]
     return sorted((name for name in names if SNAPSHOT_ID.fullmatch(name)), reverse=True)
+
+
+def taken_at(snapshot_id: str) -> datetime:
+    """The instant that a snapshot's id names."""
+    return datetime.strptime(snapshot_id[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
 
 
 def prove(
@@ -70,11 +76,20 @@ def prove_new(s3: Any, kms: Any, bucket: str, environment: str, snapshot_id: str
             why = "was not read back: the log of task verify of continuity_snapshot says why"
             raise SnapshotRefused(f"snapshot {snapshot_id}{which} {why}")
     refuse(claimed, faults_of(s3, bucket, environment, claimed.own))
-    if claimed.base:
-        sizes = sizes_of(s3, bucket, prefix(environment, claimed.base))
-        refuse(claimed, {claim: fault_of_size(claim, sizes.get(claim.name)) for claim in claimed.of_base})
+    refuse(claimed, faults_of_sizes(s3, bucket, environment, claimed.of_base))
     prove_key(kms, claimed)
     return claimed
+
+
+def prove_present(s3: Any, bucket: str, environment: str, snapshot_id: str) -> tuple[Manifest, bool]:
+    """The manifest of a snapshot whose objects are all there in their sizes, and whether it was read back.
+
+    No object is read. Raises `SnapshotRefused` as `prove` does: `SnapshotIncomplete` where one is not there.
+    """
+    claimed = read_manifest(s3, bucket, environment, snapshot_id)
+    read_back = [was_read_back(s3, bucket, prefix(environment, needed), needed) for needed in needed_ids(claimed)]
+    refuse(claimed, faults_of_sizes(s3, bucket, environment, claimed.objects), SnapshotIncomplete)
+    return claimed, all(read_back)
 
 
 def needed_ids(claimed: Manifest) -> list[str]:
@@ -82,15 +97,15 @@ def needed_ids(claimed: Manifest) -> list[str]:
     return [claimed.snapshot_id, *([claimed.base] if claimed.base else [])]
 
 
-def refuse(claimed: Manifest, faults: Faults) -> None:
-    """Raise `SnapshotRefused` where an object has a fault."""
+def refuse(claimed: Manifest, faults: Faults, error: type[SnapshotRefused] = SnapshotRefused) -> None:
+    """Raise the error where an object has a fault."""
     said = [
         fault if claim.snapshot_id == claimed.snapshot_id else f"in its base {claim.snapshot_id} {fault}"
         for claim, fault in faults.items()
         if fault
     ]
     if said:
-        raise SnapshotRefused(f"snapshot {claimed.snapshot_id}: " + "; ".join(said[:NAMED_FAULTS]))
+        raise error(f"snapshot {claimed.snapshot_id}: " + "; ".join(said[:NAMED_FAULTS]))
 
 
 def faults_of(s3: Any, bucket: str, environment: str, claims: Sequence[ObjectClaim]) -> Faults:
@@ -98,6 +113,14 @@ def faults_of(s3: Any, bucket: str, environment: str, claims: Sequence[ObjectCla
     with ThreadPoolExecutor(READERS) as readers:
         faults = readers.map(lambda claim: fault_of(s3, bucket, prefix(environment, claim.snapshot_id), claim), claims)
         return dict(zip(claims, faults, strict=True))
+
+
+def faults_of_sizes(s3: Any, bucket: str, environment: str, claims: Sequence[ObjectClaim]) -> Faults:
+    """What is wrong with each of these objects, or none, as far as a list tells: it is there in its size."""
+    sizes = {
+        folder: sizes_of(s3, bucket, prefix(environment, folder)) for folder in {claim.snapshot_id for claim in claims}
+    }
+    return {claim: fault_of_size(claim, sizes[claim.snapshot_id].get(claim.name)) for claim in claims}
 
 
 def sizes_of(s3: Any, bucket: str, folder: str) -> dict[str, int]:
@@ -119,10 +142,10 @@ def read_manifest(s3: Any, bucket: str, environment: str, snapshot_id: str) -> M
         answer = s3.get_object(Bucket=bucket, Key=prefix(environment, snapshot_id) + "manifest.json")
     except ClientError as error:
         if aws.is_absent(error):
-            raise SnapshotRefused(f"snapshot {snapshot_id}: manifest.json is missing: it is not complete") from None
+            raise SnapshotIncomplete(f"snapshot {snapshot_id}: manifest.json is missing: it is not complete") from None
         if aws.is_transient(error):
             raise
-        raise SnapshotRefused(f"snapshot {snapshot_id}: manifest.json cannot be read: {aws.code(error)}") from None
+        raise SnapshotUnreadable(f"snapshot {snapshot_id}: manifest.json cannot be read: {aws.code(error)}") from None
     return manifest.parse(answer["Body"].read(), environment, snapshot_id)
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from botocore.exceptions import ClientError
 
 from mwaa_continuity import aws
-from mwaa_continuity.errors import SnapshotRefused
+from mwaa_continuity.errors import SnapshotRefused, SnapshotUnreadable
 
 NAME: Final = "verification.json"
 FORMAT: Final = 1
@@ -26,7 +26,7 @@ def was_read_back(s3: Any, bucket: str, folder: str, snapshot_id: str) -> bool:
             return False
         if aws.is_transient(error):
             raise
-        raise SnapshotRefused(f"snapshot {snapshot_id}: {NAME} cannot be read: {aws.code(error)}") from None
+        raise SnapshotUnreadable(f"snapshot {snapshot_id}: {NAME} cannot be read: {aws.code(error)}") from None
     faults = faults_of(answer["Body"].read(), snapshot_id)
     if faults:
         named = "; ".join(faults[:NAMED_FAULTS])

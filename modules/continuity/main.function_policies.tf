@@ -260,6 +260,68 @@ locals {
         Resource = local.snapshot_objects
       },
     ]
+    retention = concat([
+      local.publish_metrics,
+      local.bucket_key,
+      {
+        Sid      = "ListSnapshots"
+        Effect   = "Allow"
+        Action   = ["s3:ListBucket", "s3:ListBucketVersions"]
+        Resource = var.snapshot_bucket.arn
+      },
+      {
+        Sid    = "ReadWhatSnapshotsAre"
+        Effect = "Allow"
+        Action = ["s3:GetObject"]
+        Resource = [
+          "${var.snapshot_bucket.arn}/snapshots/${var.name}/*/manifest.json",
+          "${var.snapshot_bucket.arn}/snapshots/${var.name}/*/verification.json",
+        ]
+      },
+      {
+        Sid      = "ReadTags"
+        Effect   = "Allow"
+        Action   = ["s3:GetObjectTagging"]
+        Resource = "${var.snapshot_bucket.arn}/snapshots/${var.name}/*/manifest.json"
+      },
+      {
+        Sid      = "TagSnapshots"
+        Effect   = "Allow"
+        Action   = ["s3:DeleteObjectVersionTagging", "s3:PutObjectVersionTagging"]
+        Resource = local.snapshot_objects
+      },
+      {
+        Sid      = "KeepFacts"
+        Effect   = "Allow"
+        Action   = ["s3:GetObject", "s3:PutObject"]
+        Resource = "${var.snapshot_bucket.arn}/work/${var.name}/retention/facts.json"
+      },
+      ],
+      [for statement in [
+        {
+          Sid      = "ListSnapshotsOfPeer"
+          Effect   = "Allow"
+          Action   = ["s3:ListBucket"]
+          Resource = try(var.peer_snapshot_bucket.arn, "")
+        },
+        {
+          Sid    = "ReadWhatSnapshotsOfPeerAre"
+          Effect = "Allow"
+          Action = ["s3:GetObject"]
+          Resource = [
+            "${try(var.peer_snapshot_bucket.arn, "")}/snapshots/${var.name}/*/manifest.json",
+            "${try(var.peer_snapshot_bucket.arn, "")}/snapshots/${var.name}/*/verification.json",
+          ]
+        },
+        {
+          Sid       = "KeyOfPeer"
+          Effect    = "Allow"
+          Action    = ["kms:Decrypt"]
+          Resource  = try(var.peer_snapshot_bucket.key_arn, "")
+          Condition = { StringEquals = { "kms:ViaService" = ["s3.${local.peer_region}.${local.dns_suffix}"] } }
+        },
+      ] : statement if var.peer_snapshot_bucket != null],
+    )
     replicate_existing = [
       {
         Sid      = "StartReplicationJobs"

@@ -2,9 +2,9 @@
 
 locals {
   functions_of_role = {
-    standalone = ["backup"]
-    primary    = ["backup", "replicate_existing"]
-    secondary  = ["backup", "heartbeat_check", "lease", "recreate", "restore"]
+    standalone = ["backup", "retention"]
+    primary    = ["backup", "replicate_existing", "retention"]
+    secondary  = ["backup", "heartbeat_check", "lease", "recreate", "restore", "retention"]
   }
   functions = toset(local.functions_of_role[var.role])
 
@@ -69,6 +69,19 @@ locals {
       memory      = 512
       variables = {
         DAG_BUCKET = var.dag_bucket.name
+      }
+    }
+    retention = {
+      description = "Tags the snapshots of ${var.name} in ${local.region} that newer ones supersede."
+      timeout     = 600
+      memory      = 512
+      variables = {
+        ALL_HOURS   = tostring(var.retention.all_hours)
+        DAILY       = tostring(var.retention.daily)
+        WEEKLY      = tostring(var.retention.weekly)
+        MONTHLY     = tostring(var.retention.monthly)
+        PEER_BUCKET = local.peer_bucket_name
+        PEER_REGION = local.peer_region
       }
     }
     replicate_existing = {

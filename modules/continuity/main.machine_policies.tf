@@ -7,6 +7,7 @@ locals {
     heartbeat_check    = ["heartbeat_check", "lease", "recreate"]
     failover           = ["lease", "recreate", "restore"]
     replicate_existing = ["replicate_existing"]
+    retention          = ["retention"]
   }
   invoked_arns = {
     for machine in local.machines : machine => distinct([
@@ -18,6 +19,7 @@ locals {
   machine_statements = {
     snapshot           = []
     replicate_existing = []
+    retention          = []
     heartbeat_check = [
       for statement in [{
         Sid      = "StartFailover"

@@ -2,9 +2,9 @@
 
 locals {
   machines_of_role = {
-    standalone = ["snapshot"]
-    primary    = ["replicate_existing", "snapshot"]
-    secondary  = ["failover", "heartbeat_check", "snapshot"]
+    standalone = ["retention", "snapshot"]
+    primary    = ["replicate_existing", "retention", "snapshot"]
+    secondary  = ["failover", "heartbeat_check", "retention", "snapshot"]
   }
   machines = toset(local.machines_of_role[var.role])
 
@@ -42,7 +42,12 @@ locals {
         max_age      = 60 # a late check says nothing that the next one does not
         max_attempts = 1
       }
-    } : machine => schedule if contains(local.machines, machine)
+      retention = {
+        expression   = var.retention.schedule
+        max_age      = 300
+        max_attempts = 3
+      }
+    } : machine => schedule if contains(local.machines, machine) && (machine != "retention" || var.retention.enabled)
   }
 }
 

@@ -14,6 +14,9 @@ locals {
   account_id  = data.aws_caller_identity.this.account_id
   peer_region = var.peer == null ? local.region : var.peer.region
 
+  # Empty in a standalone.
+  peer_bucket_name = var.peer_snapshot_bucket == null ? "" : element(split(":::", var.peer_snapshot_bucket.arn), 1)
+
   # The Region whose environment is watched and, at a failover, replaced.
   primary_region = var.role == "secondary" ? local.peer_region : local.region
 

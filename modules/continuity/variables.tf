@@ -37,6 +37,20 @@ variable "peer" {
   default     = null
 }
 
+variable "peer_snapshot_bucket" {
+  type = object({
+    arn     = string
+    key_arn = string
+  })
+  description = "The snapshot bucket of the other Region and the key of its objects: a snapshot is superseded only by one that is good there as well. Null when standalone."
+  default     = null
+
+  validation {
+    condition     = (var.role == "standalone") == (var.peer_snapshot_bucket == null)
+    error_message = "peer_snapshot_bucket is required unless role is standalone."
+  }
+}
+
 variable "tags" {
   type        = map(string)
   description = "Tags of every resource here."
@@ -161,6 +175,20 @@ variable "snapshot" {
     - `tables`: table name to `carry` or `skip`, over the built-in policy.
     - `local_variables`, `local_connections`: name patterns of what stays in its Region.
   DESCRIPTION
+  default     = {}
+  nullable    = false
+}
+
+variable "retention" {
+  type = object({
+    enabled   = optional(bool, true)
+    schedule  = optional(string, "rate(1 hour)")
+    all_hours = optional(number, 48)
+    daily     = optional(number, 7)
+    weekly    = optional(number, 5)
+    monthly   = optional(number, 12)
+  })
+  description = "Which snapshots are kept: all of the last `all_hours`, one of each of so many days, weeks and months, counted from the newest that is good in both Regions. The others are tagged `continuity=superseded` by `schedule`, unless it is not `enabled`."
   default     = {}
   nullable    = false
 }

@@ -6,6 +6,7 @@ locals {
     snapshot           = "No new snapshot was stored: the newest one keeps ageing, and with it what a failover would lose. Look at the cause; the next scheduled snapshot tries again."
     heartbeat_check    = "The health of the other Region was not judged. One failed check needs nothing; if these notices go on, no failover will start by itself."
     failover           = "The failover did not complete. Look at the cause and mend it; unless the cause says otherwise, start the state machine again: it goes on from where the environment is."
+    retention          = "Superseded snapshots were not all tagged: nothing is lost, but the bucket grows until this is mended. Look at the cause; the next scheduled run goes on from here."
     replicate_existing = "Objects that were in the buckets before replication was set up are not all in the other Region. Look at the cause and start the state machine again."
   }
 

@@ -88,17 +88,20 @@ resource "aws_s3_bucket_policy" "this" {
 }
 
 locals {
-  abort_uploads = { abort-incomplete-uploads = { prefix = "", expire_days = null, noncurrent_days = null } }
+  abort_uploads = { abort-incomplete-uploads = { prefix = "", tag = null, expire_days = null, noncurrent_days = null } }
 
   # Plugins, requirements and start-up scripts keep all their versions, because a spec may name any of them; DAG files do not.
-  # No rule expires anything below snapshots/.
+  # Below snapshots/ nothing expires by age, only what retention tagged: a year asleep loses nothing. The deletion marker that expiry leaves
+  # goes by a rule of its own, because S3 allows that action in no rule with tags.
   lifecycle_rules = {
     dag = merge(local.abort_uploads, {
-      superseded-dags = { prefix = "${var.dag_s3_path}/", expire_days = null, noncurrent_days = var.noncurrent_days }
+      superseded-dags = { prefix = "${var.dag_s3_path}/", tag = null, expire_days = null, noncurrent_days = var.noncurrent_days }
     })
     snapshot = merge(local.abort_uploads, {
-      superseded-specs = { prefix = "spec/", expire_days = null, noncurrent_days = 7 }
-      work             = { prefix = "work/", expire_days = 1, noncurrent_days = 1 }
+      superseded-specs     = { prefix = "spec/", tag = null, expire_days = null, noncurrent_days = 7 }
+      superseded-snapshots = { prefix = "snapshots/", tag = "superseded", expire_days = 1, noncurrent_days = 1 }
+      deletion-markers     = { prefix = "snapshots/", tag = null, expire_days = null, noncurrent_days = null }
+      work                 = { prefix = "work/", tag = null, expire_days = 1, noncurrent_days = 1 }
     })
   }
 }
@@ -116,7 +119,16 @@ resource "aws_s3_bucket_lifecycle_configuration" "this" {
       status = "Enabled"
 
       filter {
-        prefix = rule.value.prefix
+        prefix = rule.value.tag == null ? rule.value.prefix : null
+
+        dynamic "and" {
+          for_each = rule.value.tag == null ? [] : [rule.value.tag]
+
+          content {
+            prefix = rule.value.prefix
+            tags   = { continuity = and.value }
+          }
+        }
       }
 
       dynamic "abort_incomplete_multipart_upload" {
@@ -132,6 +144,14 @@ resource "aws_s3_bucket_lifecycle_configuration" "this" {
 
         content {
           days = expiration.value
+        }
+      }
+
+      dynamic "expiration" {
+        for_each = rule.key == "deletion-markers" ? [1] : []
+
+        content {
+          expired_object_delete_marker = true
         }
       }
 

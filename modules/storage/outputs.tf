@@ -36,6 +36,14 @@ output "snapshot_bucket" {
   ]
 }
 
+output "peer_snapshot_bucket" {
+  description = "ARN of the other Region's snapshot bucket and of the key of its objects; null in a standalone. Where `peer` does not say, it is the bucket this module names there, and the same multi-Region key."
+  value = var.peer == null ? null : {
+    arn     = coalesce(var.peer.snapshot_bucket_arn, "arn:${local.partition}:s3:::${lower("${trimsuffix(var.prefix, local.region)}${var.peer.region}")}-${local.account_id}-snapshots")
+    key_arn = coalesce(var.peer.key_arn, replace(local.key_arn, ":${local.region}:", ":${var.peer.region}:"))
+  }
+}
+
 output "replication_role_arn" {
   description = "ARN of the role S3 replicates with; null unless this Region is the primary."
   value       = one(aws_iam_role.replication[*].arn)

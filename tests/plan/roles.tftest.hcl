@@ -14,7 +14,7 @@ variables {
 # Failure covered: `aws_mwaa_environment` deleted outside Terraform shows as "1 to add", and any apply silently wakes the environment.
 run "the_secondary_has_no_environment_resource" {
   assert {
-    condition     = keys(output.state_machine_arns) == ["failover", "heartbeat_check", "snapshot"]
+    condition     = keys(output.state_machine_arns) == ["failover", "heartbeat_check", "retention", "snapshot"]
     error_message = "The secondary must have the machines that watch and take over."
   }
 
@@ -49,7 +49,7 @@ run "the_primary_takes_the_peer_of_the_secondary" {
   }
 
   assert {
-    condition     = keys(output.function_arns) == ["backup", "replicate_existing"]
+    condition     = keys(output.function_arns) == ["backup", "replicate_existing", "retention"]
     error_message = "The primary takes snapshots and cannot fail over."
   }
 }
@@ -64,7 +64,7 @@ run "a_standalone_needs_name_role_and_owner_only" {
   }
 
   assert {
-    condition     = output.strategy == null && keys(output.function_arns) == ["backup"]
+    condition     = output.strategy == null && keys(output.function_arns) == ["backup", "retention"]
     error_message = "A standalone takes snapshots and has no strategy."
   }
 }

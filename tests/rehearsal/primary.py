@@ -71,6 +71,8 @@ def take_snapshot(rehearsal: Rehearsal) -> None:
         rehearsal.wait(partial(_read_manifest, rehearsal), 60, "the snapshot complete in the secondary")
         rehearsal.evidence.snapshot_complete = time.time()
         rehearsal.progress.say(f"  snapshot {rehearsal.evidence.manifest['snapshot_id']}: {rows} rows")
+        for region in (PRIMARY, SECONDARY):
+            rehearsal.evidence.outputs[f"retention {region}"] = rehearsal.fire("retention", region)
     with rehearsal.progress.step("let the workload go on"):
         rehearsal.sleep(GOES_ON_SECONDS)
 
@@ -95,6 +97,7 @@ def _read_manifest(rehearsal: Rehearsal) -> str:
     folder = keys[-1].rsplit("/", 1)[0]
     there = {entry["Key"] for entry in listed}
     wanted = {f"{folder}/{thing['name']}" for table in manifest["tables"] for thing in table["objects"]}
+    wanted.add(f"{folder}/verification.json")
     rehearsal.evidence.manifest = manifest
     return ", ".join(sorted(wanted - there)[:5])
 

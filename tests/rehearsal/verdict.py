@@ -91,6 +91,7 @@ def checked(rehearsal: Rehearsal, tables: list[dict[str, Any]]) -> tuple[list[Ch
         *_iam(rehearsal),
         _notices(rehearsal),
         _goes_on_watched(rehearsal),
+        _nothing_superseded(rehearsal),
     ]
     return found, effects, cut
 
@@ -261,6 +262,14 @@ def _goes_on_watched(rehearsal: Rehearsal) -> Check:
     newer = snapshot.get("snapshot_id", "") > rehearsal.evidence.manifest["snapshot_id"]
     detail = f"{len(started)} failover; snapshot {snapshot.get('snapshot_id', 'none')}: {snapshot.get('rows', 0)} rows"
     return Check("the active secondary is watched and keeps snapshots", len(started) == 1 and active and newer, detail)
+
+
+def _nothing_superseded(rehearsal: Rehearsal) -> Check:
+    """Retention of either Region finds the snapshot good in both, and nothing old enough to go."""
+    tagged = {region: rehearsal.evidence.outputs[f"retention {region}"]["tagged"] for region in (PRIMARY, SECONDARY)}
+    looked = all(found["outcome"] == "done" and found["kept"] and not found["superseded"] for found in tagged.values())
+    detail = "; ".join(f"{region}: {found['outcome']}, {found['kept']} kept" for region, found in tagged.items())
+    return Check("each Region's retention sees that the other has the snapshot", looked, detail)
 
 
 def _notices(rehearsal: Rehearsal) -> Check:

@@ -14,8 +14,8 @@ from typing import Any
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "modules" / "continuity"
 
-MACHINES = ("failover", "heartbeat_check", "replicate_existing", "snapshot")
-FUNCTIONS = ("backup", "heartbeat_check", "lease", "recreate", "replicate_existing", "restore")
+MACHINES = ("failover", "heartbeat_check", "replicate_existing", "retention", "snapshot")
+FUNCTIONS = ("backup", "heartbeat_check", "lease", "recreate", "replicate_existing", "restore", "retention")
 
 Value = str | int | bool | Mapping[str, str]
 

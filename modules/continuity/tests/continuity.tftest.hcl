@@ -22,10 +22,16 @@ mock_provider "aws" {
 }
 
 variables {
-  name    = "analytics"
-  prefix  = "analytics-us-west-2"
-  role    = "secondary"
-  peer    = { region = "us-east-1" }
+  name   = "analytics"
+  prefix = "analytics-us-west-2"
+  role   = "secondary"
+  peer   = { region = "us-east-1" }
+
+  peer_snapshot_bucket = {
+    arn     = "arn:aws:s3:::analytics-us-east-1-snapshots"
+    key_arn = "arn:aws:kms:us-east-1:111122223333:key/mrk-1234abcd12ab34cd56ef1234567890ab"
+  }
+
   key_arn = "arn:aws:kms:us-west-2:111122223333:key/mrk-1234abcd12ab34cd56ef1234567890ab"
 
   environment_key_arn = "arn:aws:kms:us-west-2:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -52,18 +58,18 @@ variables {
 
 run "the_secondary_watches_and_takes_over" {
   assert {
-    condition     = toset(keys(aws_lambda_function.this)) == toset(["backup", "heartbeat_check", "lease", "recreate", "restore"])
+    condition     = toset(keys(aws_lambda_function.this)) == toset(["backup", "heartbeat_check", "lease", "recreate", "restore", "retention"])
     error_message = "The secondary has every function but replicate_existing."
   }
 
   assert {
-    condition     = toset(keys(aws_sfn_state_machine.this)) == toset(["failover", "heartbeat_check", "snapshot"])
-    error_message = "The secondary has the machines failover, heartbeat_check and snapshot."
+    condition     = toset(keys(aws_sfn_state_machine.this)) == toset(["failover", "heartbeat_check", "retention", "snapshot"])
+    error_message = "The secondary has the machines failover, heartbeat_check, retention and snapshot."
   }
 
   assert {
-    condition     = toset(keys(aws_scheduler_schedule.this)) == toset(["heartbeat_check", "snapshot"])
-    error_message = "Checks and snapshots are scheduled, the failover is not."
+    condition     = toset(keys(aws_scheduler_schedule.this)) == toset(["heartbeat_check", "retention", "snapshot"])
+    error_message = "Checks, retention and snapshots are scheduled, the failover is not."
   }
 
   assert {
@@ -130,7 +136,7 @@ run "no_role_has_a_wildcard_action" {
 run "a_machine_calls_its_own_functions_only" {
   assert {
     condition = alltrue([
-      for machine, functions in { failover = ["lease", "recreate", "restore"], heartbeat_check = ["heartbeat_check", "lease", "recreate"], snapshot = ["backup"] } :
+      for machine, functions in { failover = ["lease", "recreate", "restore"], heartbeat_check = ["heartbeat_check", "lease", "recreate"], retention = ["retention"], snapshot = ["backup"] } :
       toset(flatten([for statement in jsondecode(aws_iam_role_policy.machine[machine].policy).Statement : statement.Resource if statement.Sid == "CallFunctions"])) ==
       toset([for function in functions : "arn:aws:lambda:us-west-2:111122223333:function:analytics-us-west-2-${function}"])
     ])
@@ -207,7 +213,7 @@ run "the_primary_takes_snapshots_and_keeps_a_replica_of_the_lease" {
   }
 
   assert {
-    condition     = toset(keys(aws_lambda_function.this)) == toset(["backup", "replicate_existing"]) && toset(keys(aws_sfn_state_machine.this)) == toset(["replicate_existing", "snapshot"])
+    condition     = toset(keys(aws_lambda_function.this)) == toset(["backup", "replicate_existing", "retention"]) && toset(keys(aws_sfn_state_machine.this)) == toset(["replicate_existing", "retention", "snapshot"])
     error_message = "The primary takes snapshots and replicates existing objects; it cannot fail over."
   }
 
@@ -248,12 +254,13 @@ run "the_primary_takes_snapshots_and_keeps_a_replica_of_the_lease" {
 
 run "a_standalone_holds_its_own_lease" {
   variables {
-    role = "standalone"
-    peer = null
+    role                 = "standalone"
+    peer                 = null
+    peer_snapshot_bucket = null
   }
 
   assert {
-    condition     = jsondecode(aws_dynamodb_table_item.lease[0].item).holder.S == "us-west-2" && keys(aws_sfn_state_machine.this) == ["snapshot"]
+    condition     = jsondecode(aws_dynamodb_table_item.lease[0].item).holder.S == "us-west-2" && keys(aws_sfn_state_machine.this) == ["retention", "snapshot"]
     error_message = "A standalone holds the lease itself and takes snapshots."
   }
 }
@@ -353,5 +360,80 @@ run "functions_of_a_public_web_server_need_no_security_group" {
   assert {
     condition     = output.functions_security_group_id == null
     error_message = "Outside of the network there is no security group."
+  }
+}
+
+# Failure covered: a snapshot is deleted in one Region while the other holds no newer one.
+run "retention_looks_into_the_other_region_and_tags_in_its_own" {
+  command = plan
+
+  assert {
+    condition = jsonencode({
+      for statement in jsondecode(aws_iam_role_policy.function["retention"].policy).Statement : statement.Sid => flatten([statement.Resource])
+      if contains(["ListSnapshotsOfPeer", "ReadWhatSnapshotsOfPeerAre", "KeyOfPeer", "TagSnapshots"], statement.Sid)
+      }) == jsonencode({
+      KeyOfPeer           = [var.peer_snapshot_bucket.key_arn]
+      ListSnapshotsOfPeer = [var.peer_snapshot_bucket.arn]
+      ReadWhatSnapshotsOfPeerAre = [
+        "${var.peer_snapshot_bucket.arn}/snapshots/analytics/*/manifest.json",
+        "${var.peer_snapshot_bucket.arn}/snapshots/analytics/*/verification.json",
+      ]
+      TagSnapshots = ["arn:aws:s3:::analytics-snapshots/snapshots/analytics/*"]
+    })
+    error_message = "It may list and read in the other Region, and tag below snapshots/ of its own bucket."
+  }
+
+  assert {
+    condition = alltrue([
+      for statement in jsondecode(aws_iam_role_policy.function["retention"].policy).Statement : !anytrue([for action in statement.Action : contains(["s3:DeleteObject", "s3:DeleteObjectVersion"], action)])
+    ])
+    error_message = "It deletes nothing: lifecycle rules do."
+  }
+
+  assert {
+    condition = {
+      for name in ["ALL_HOURS", "DAILY", "WEEKLY", "MONTHLY", "PEER_BUCKET", "PEER_REGION"] : name => aws_lambda_function.this["retention"].environment[0].variables[name]
+      } == {
+      ALL_HOURS = "48", DAILY = "7", WEEKLY = "5", MONTHLY = "12", PEER_BUCKET = "analytics-us-east-1-snapshots", PEER_REGION = "us-east-1"
+    }
+    error_message = "It must know what to keep and where to look."
+  }
+}
+
+run "the_other_regions_bucket_must_be_known" {
+  command = plan
+
+  variables {
+    peer_snapshot_bucket = null
+  }
+
+  expect_failures = [var.peer_snapshot_bucket]
+}
+
+run "a_standalone_has_itself_only" {
+  command = plan
+
+  variables {
+    role                 = "standalone"
+    peer                 = null
+    peer_snapshot_bucket = null
+  }
+
+  assert {
+    condition     = aws_lambda_function.this["retention"].environment[0].variables.PEER_BUCKET == "" && !strcontains(aws_iam_role_policy.function["retention"].policy, "OfPeer")
+    error_message = "Nothing of another Region may be asked for or granted."
+  }
+}
+
+run "retention_can_be_switched_off" {
+  command = plan
+
+  variables {
+    retention = { enabled = false }
+  }
+
+  assert {
+    condition     = !contains(keys(aws_scheduler_schedule.this), "retention") && contains(keys(aws_sfn_state_machine.this), "retention")
+    error_message = "It must not run by itself, and can be started by hand."
   }
 }

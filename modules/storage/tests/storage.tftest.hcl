@@ -118,7 +118,8 @@ run "buckets_refuse_requests_without_tls" {
   }
 }
 
-run "snapshots_never_expire_and_work_does" {
+# Failure covered: backups expire by age while no new ones come.
+run "only_superseded_snapshots_and_work_expire" {
   assert {
     condition = alltrue([
       for configuration in aws_s3_bucket_lifecycle_configuration.this :
@@ -128,17 +129,33 @@ run "snapshots_never_expire_and_work_does" {
   }
 
   assert {
-    condition = { for rule in aws_s3_bucket_lifecycle_configuration.this["snapshot"].rule : rule.filter[0].prefix => rule.expiration[0].days if length(rule.expiration) > 0 } == {
-      "work/" = 1
+    condition = { for rule in aws_s3_bucket_lifecycle_configuration.this["snapshot"].rule : rule.id => rule.expiration[0].days if try(rule.expiration[0].days > 0, false) } == {
+      superseded-snapshots = 1
+      work                 = 1
     }
-    error_message = "In the snapshot bucket nothing but work/ may expire."
+    error_message = "In the snapshot bucket nothing but superseded snapshots, and work/, may expire."
+  }
+
+  assert {
+    condition = [
+      for rule in aws_s3_bucket_lifecycle_configuration.this["snapshot"].rule : [rule.filter[0].and[0].prefix, rule.filter[0].and[0].tags["continuity"]] if rule.id == "superseded-snapshots"
+    ] == [["snapshots/", "superseded"]]
+    error_message = "Superseded is what retention tagged so."
   }
 
   assert {
     condition = toset([
-      for rule in aws_s3_bucket_lifecycle_configuration.this["snapshot"].rule : rule.filter[0].prefix if length(rule.noncurrent_version_expiration) > 0
-    ]) == toset(["spec/", "work/"])
-    error_message = "Superseded versions below snapshots/ must not expire either."
+      for rule in aws_s3_bucket_lifecycle_configuration.this["snapshot"].rule : rule.id if length(rule.noncurrent_version_expiration) > 0
+    ]) == toset(["superseded-snapshots", "superseded-specs", "work"])
+    error_message = "Versions below snapshots/ must not expire either, unless they are tagged."
+  }
+
+  assert {
+    condition = [
+      for rule in aws_s3_bucket_lifecycle_configuration.this["snapshot"].rule : [rule.filter[0].prefix, length(rule.noncurrent_version_expiration)]
+      if try(rule.expiration[0].expired_object_delete_marker, null) == true
+    ] == [["snapshots/", 0]]
+    error_message = "Deletion markers that nothing lies under any more must go, by a rule that can do nothing else."
   }
 
   assert {

@@ -33,7 +33,14 @@ _ACTION_NAMES = {
     "PutBucketReplication": "PutReplicationConfiguration",
     "ListBuckets": "ListAllMyBuckets",
 }
-_VERSIONED = {"GetObject": "GetObjectVersion", "DeleteObject": "DeleteObjectVersion", "HeadObject": "GetObjectVersion"}
+_VERSIONED = {
+    "GetObject": "GetObjectVersion",
+    "DeleteObject": "DeleteObjectVersion",
+    "HeadObject": "GetObjectVersion",
+    "GetObjectTagging": "GetObjectVersionTagging",
+    "PutObjectTagging": "PutObjectVersionTagging",
+    "DeleteObjectTagging": "DeleteObjectVersionTagging",
+}
 
 
 def bucket_arn(name: str) -> str:

@@ -141,7 +141,7 @@ def test_polling_is_counted(machine: str) -> None:
 def test_the_partition_is_never_written_out(machine: str) -> None:
     """Failure covered: hard-coded `arn:aws`."""
     definition = render(machine, VARIABLES | {"partition": "aws-us-gov", "functions": dict.fromkeys(
-        ("backup", "heartbeat_check", "lease", "recreate", "replicate_existing", "restore"), "f"),
+        ("backup", "heartbeat_check", "lease", "recreate", "replicate_existing", "restore", "retention"), "f"),
         "machines": {"failover": "m"}, "health_function_arn": "f"})  # fmt: skip
     assert "arn:aws:" not in json.dumps(definition)
 
