@@ -120,7 +120,7 @@ class History:
         known = VALUES.get(column, (f"written {self.happened}",))
         cursor.execute(
             sql.SQL("UPDATE {} SET {} = %s WHERE ctid = {}").format(
-                sql.Identifier(table), sql.Identifier(column), _nth(table, lot)
+                sql.Identifier(table), sql.Identifier(column), lying_nth(table, lot)
             ),
             (known[lot % len(known)],),
         )
@@ -137,7 +137,7 @@ class History:
     def _set_run(cursor: Any, lot: int, state: str | None) -> None:
         cursor.execute(
             sql.SQL("UPDATE dag_run SET state = %s WHERE ctid = {} RETURNING dag_id, run_id").format(
-                _nth("dag_run", lot)
+                lying_nth("dag_run", lot)
             ),
             (state or "queued",),
         )
@@ -150,12 +150,12 @@ class History:
 
     @staticmethod
     def _delete_run(cursor: Any, lot: int) -> None:
-        cursor.execute(sql.SQL("DELETE FROM dag_run WHERE ctid = {}").format(_nth("dag_run", lot)))
+        cursor.execute(sql.SQL("DELETE FROM dag_run WHERE ctid = {}").format(lying_nth("dag_run", lot)))
 
     @staticmethod
     def _delete(cursor: Any, lot: int) -> None:
         table = DELETED[lot % len(DELETED)]
-        cursor.execute(sql.SQL("DELETE FROM {} WHERE ctid = {}").format(sql.Identifier(table), _nth(table, lot)))
+        cursor.execute(sql.SQL("DELETE FROM {} WHERE ctid = {}").format(sql.Identifier(table), lying_nth(table, lot)))
 
     @staticmethod
     def _prune(cursor: Any, lot: int) -> None:
@@ -191,7 +191,7 @@ KINDS = (
 )
 
 
-def _nth(table: str, lot: int) -> sql.Composed:
+def lying_nth(table: str, lot: int) -> sql.Composed:
     """Where some row of a table lies, as SQL."""
     return sql.SQL(
         "(SELECT ctid FROM {0} ORDER BY ctid OFFSET (SELECT mod({1}, GREATEST(count(*), 1)) FROM {0}) LIMIT 1)"

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from psycopg2 import sql
 
-from continuity import delta, layout
-from tests.integration.engine.history import KINDS, History
-from tests.integration.engine.oracle import assert_restores
+from continuity import delta, layout, verify
+from continuity.errors import NoBase, SnapshotDamaged
+from tests.integration.engine.history import CHANGED, KINDS, History, lying_nth
+from tests.integration.engine.oracle import ask, assert_restores, cursor_on
 from tests.integration.engine.worker import Side
+from tests.postgres import Cluster
 
 Make = Callable[..., Side]
 
@@ -58,3 +64,137 @@ def test_any_history_ends_in_what_the_database_holds(sides: Make, request: pytes
 
     check()
     assert deltas, "no delta was taken, so nothing was shown"
+
+
+def test_what_is_committed_late_is_in_the_next_snapshot(sides: Make) -> None:
+    """Failure covered: a watermark passes rows whose transaction was open at the cut; nobody ever looks at them
+    again."""
+    source = sides("source")
+    history = History(source)
+    for lot in (1, 2, 3):
+        history.happen("begin", lot)
+    base = source.proven_snapshot(nth(0))
+    history.happen("commit", 0)
+    history.happen("begin", 4)
+    first = source.proven_snapshot(nth(1))
+    history.happen("commit", 0)
+    history.happen("roll_back", 1)
+    second = source.proven_snapshot(nth(2))
+    assert first.base == second.base == base.snapshot_id
+    history.give_up()
+    assert_restores(source, sides("target", environment=source.environment), second.snapshot_id)
+
+
+def test_only_what_changed_is_written(sides: Make) -> None:
+    source = sides("source")
+    base = source.proven_snapshot(nth(0))
+    updated = sql.SQL("UPDATE task_instance SET hostname = 'written' WHERE ctid = {}")
+    ask(source, updated.format(lying_nth("task_instance", 5)))
+    ask(source, sql.SQL("DELETE FROM xcom WHERE ctid = {}").format(lying_nth("xcom", 5)))
+    found = source.proven_snapshot(nth(1))
+    assert found.base == base.snapshot_id
+    own = {entry.name: entry.own_objects for entry in found.tables if any(o.snapshot_id for o in entry.objects)}
+    written = {
+        name: sum(stored.rows for stored in objects if stored.phase == "history") for name, objects in own.items()
+    }
+    whole = {entry.name: entry.history_rows for entry in base.tables if entry.name in written}
+    assert {name for name, rows in written.items() if rows} == {"task_instance", "xcom"}
+    assert all(written[name] < whole[name] / 2 for name in ("task_instance", "xcom"))
+    assert found.stored_bytes < base.stored_bytes
+
+
+def test_a_table_in_another_file_is_copied_whole(sides: Make) -> None:
+    """Failure covered: rows are taken for others after VACUUM FULL moved them."""
+    source = sides("source")
+    source.proven_snapshot(nth(0))
+    ask(source, "DELETE FROM xcom WHERE ctid IN (SELECT ctid FROM xcom ORDER BY ctid LIMIT 3)")
+    History(source).happen("vacuum_full", sorted(CHANGED).index("task_instance"))
+    found = source.proven_snapshot(nth(1))
+    moved = found.table("task_instance")
+    assert moved
+    assert found.base
+    assert not [stored for stored in moved.objects if stored.snapshot_id]
+    assert_restores(source, sides("target", environment=source.environment), found.snapshot_id)
+
+
+def test_why_a_snapshot_becomes_a_base(sides: Make, cluster: Cluster, caplog: pytest.LogCaptureFixture) -> None:
+    """Failure covered: a delta that nobody can restore, because its base is no good or of another database."""
+    caplog.set_level("INFO")
+    source = sides("source")
+    numbers = iter(range(100))
+
+    def becomes_base(side: Side) -> str:
+        caplog.clear()
+        assert side.proven_snapshot(nth(next(numbers))).base is None
+        return next(record.getMessage() for record in caplog.records if "becomes a base" in record.getMessage())
+
+    assert "there is no recent one" in becomes_base(source)
+    source.snapshot(nth(next(numbers)))  # a delta, not read back: what counts is its base
+    assert source.proven_snapshot(nth(next(numbers))).base
+    assert "another airflow_version" in becomes_base(replace(source, airflow_version="2.11.0"))
+    newest = source.store.snapshot_ids()[0]
+    source.store.put(
+        newest,
+        verify.NAME,
+        json.dumps({"format": 1, "snapshot_id": newest, "faults": [{"name": "log", "why": "altered"}]}).encode(),
+    )
+    assert "found damaged when it was read back" in becomes_base(replace(source, airflow_version="2.11.0"))
+    assert "another airflow_version" in becomes_base(source)
+    unread = source.store.snapshot_ids()[0]
+    source.client("s3").delete_object(Bucket=source.bucket, Key=source.store.key(unread, verify.NAME))
+    assert "was not read back" in becomes_base(source)
+    source.client("s3").delete_object(
+        Bucket=source.bucket, Key=source.store.key(source.store.snapshot_ids()[0], layout.NAME)
+    )
+    assert "is damaged: layout.json.gz: it is missing" in becomes_base(source)
+    copied = sides("empty", environment=source.environment)
+    cluster.drop(copied.dsn.rpartition("/")[2])
+    cluster.create(copied.dsn.rpartition("/")[2], template=source.dsn.rpartition("/")[2])
+    assert "is of another database" in becomes_base(replace(copied, fernet_key=source.fernet_key))
+
+
+def test_a_base_lasts_so_many_hours(sides: Make) -> None:
+    source = sides("source", base_interval_hours=2)
+    base = source.proven_snapshot(nth(0))
+    later = datetime.now(UTC) + timedelta(hours=3)
+    found = source.snapshot(f"{later:%Y%m%dT%H%M%SZ}-00000001")
+    assert found.base == base.snapshot_id
+    fits = {"airflow_version": base.airflow_version, "alembic_heads": base.alembic_heads}
+    with cursor_on(source) as cursor:
+        for hours in (1, 2):
+            now = datetime.now(UTC) + timedelta(hours=hours)
+            find = partial(delta.find_base, cursor, source.store, source.parsed(), now, fits)
+            if hours == 1:
+                assert find().manifest.snapshot_id == base.snapshot_id
+            else:
+                with pytest.raises(NoBase, match="is 2 hours old"):
+                    find()
+
+
+def test_a_delta_is_no_better_than_its_base(sides: Make) -> None:
+    """Failure covered: the newest snapshot is chosen, and its base has rotted away."""
+    source = sides("source")
+    base = source.proven_snapshot(nth(0))
+    History(source).happen("insert", 2)
+    taken = source.proven_snapshot(nth(1))
+    named = next(stored for stored in taken.table("xcom").history if stored.snapshot_id)
+    key = source.store.key(base.snapshot_id, named.name)
+    body = source.client("s3").get_object(Bucket=source.bucket, Key=key)["Body"].read()
+
+    source.client("s3").put_object(Bucket=source.bucket, Key=key, Body=body[:-1] + b"?")
+    target = sides("target", environment=source.environment)
+    target.restore_state(taken.snapshot_id)
+    with pytest.raises(SnapshotDamaged, match=r"xcom.*its content is not what its manifest says"):
+        target.restore_history(taken.snapshot_id)
+
+    source.client("s3").delete_object(Bucket=source.bucket, Key=key)
+    with pytest.raises(SnapshotDamaged, match=r"xcom.*it is missing"):
+        sides("target", environment=source.environment).restore_state(taken.snapshot_id)
+    report = verify.read_back(source.store, source.client("kms"), taken.snapshot_id)
+    assert [fault.name for fault in report.faults] == [f"{base.snapshot_id}/{named.name}"]
+
+    source.client("s3").put_object(Bucket=source.bucket, Key=key, Body=body)
+    target.restore_history(taken.snapshot_id)
+    verify.record(source.store, verify.Report(base, (verify.Fault("log", "altered"),)))
+    with pytest.raises(SnapshotDamaged, match=r"altered \(found when the snapshot was read back"):
+        sides("target", environment=source.environment).restore_state(taken.snapshot_id)
