@@ -85,6 +85,38 @@ def test_what_is_committed_late_is_in_the_next_snapshot(sides: Make) -> None:
     assert_restores(source, sides("target", environment=source.environment), second.snapshot_id)
 
 
+def test_a_late_row_in_the_place_of_a_deleted_one_is_seen(sides: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Failure covered: as many rows as before, but others."""
+    monkeypatch.setattr(layout, "RANGE_PAGES", 1000)
+    source = sides("source")
+    history = History(source)
+    history.happen("begin", 0)
+    history.happen("delete", 1)  # a later transaction that is over before the cut
+    base = source.proven_snapshot(nth(0))
+    for table in ("log", "dag_run"):
+        ask(source, sql.SQL("DELETE FROM {} WHERE ctid = {}").format(sql.Identifier(table), lying_nth(table, 3)))
+    history.happen("commit", 0)
+    found = source.proven_snapshot(nth(1))
+    assert found.base == base.snapshot_id
+    assert_restores(source, sides("target", environment=source.environment), found.snapshot_id)
+
+
+def test_rows_are_numbered_as_they_lie_whatever_the_plan(sides: Make) -> None:
+    """Failure covered: the planner takes an index, and the numbers mean other rows."""
+    source = sides("source")
+    name = sql.Identifier(source.dsn.rpartition("/")[2])
+    for way in ("enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin"):
+        ask(source, sql.SQL("ALTER DATABASE {} SET {} = off").format(name, sql.Identifier(way)))
+    for table in ("xcom", "task_instance"):  # every second row goes to the end, in which an index does not list them
+        ask(source, sql.SQL("UPDATE {0} SET run_id = run_id WHERE dag_id > 'dag_2'").format(sql.Identifier(table)))
+    source.proven_snapshot(nth(0))
+    for table in ("xcom", "task_instance"):
+        ask(source, sql.SQL("DELETE FROM {} WHERE ctid = {}").format(sql.Identifier(table), lying_nth(table, 50)))
+    found = source.proven_snapshot(nth(1))
+    assert found.base
+    assert_restores(source, sides("target", environment=source.environment), found.snapshot_id)
+
+
 def test_only_what_changed_is_written(sides: Make) -> None:
     source = sides("source")
     base = source.proven_snapshot(nth(0))
