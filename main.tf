@@ -119,11 +119,12 @@ module "continuity" {
   batch_replication_role_arn   = module.storage.batch_replication_role_arn
 
   snapshot = {
-    schedule          = var.snapshot.schedule
-    timeout_minutes   = var.snapshot.timeout_minutes
-    tables            = var.snapshot.tables
-    local_variables   = var.snapshot.local_variables
-    local_connections = var.snapshot.local_connections
+    schedule            = var.snapshot.schedule
+    timeout_minutes     = var.snapshot.timeout_minutes
+    base_interval_hours = var.snapshot.base_interval_hours
+    tables              = var.snapshot.tables
+    local_variables     = var.snapshot.local_variables
+    local_connections   = var.snapshot.local_connections
   }
   retention          = var.retention
   heartbeat          = var.heartbeat

@@ -2,18 +2,20 @@
 
 variable "snapshot" {
   type = object({
-    schedule          = optional(string, "rate(15 minutes)")
-    timeout_minutes   = optional(number, 30)
-    max_age_minutes   = optional(number)
-    tables            = optional(map(string), {})
-    local_variables   = optional(list(string), [])
-    local_connections = optional(list(string), [])
+    schedule            = optional(string, "rate(15 minutes)")
+    timeout_minutes     = optional(number, 30)
+    max_age_minutes     = optional(number)
+    base_interval_hours = optional(number, 24)
+    tables              = optional(map(string), {})
+    local_variables     = optional(list(string), [])
+    local_connections   = optional(list(string), [])
   })
   description = <<-EOT
     When snapshots are taken and what they hold.
-    - `schedule`: a rate or cron expression of EventBridge Scheduler, in UTC,
+    - `schedule`: a rate or cron expression of EventBridge Scheduler, in UTC. A snapshot holds what changed since its base, so that even `rate(1 minute)` is affordable,
     - `timeout_minutes`: how long the snapshot DAG may take,
     - `max_age_minutes`: age of the newest snapshot that raises an alarm; by default three times the rate, or 26 hours with a cron expression,
+    - `base_interval_hours`: how old a base may get before the next snapshot is one again: one that holds everything, and stands by itself,
     - `tables`: table name to `carry` or `skip`, over the built-in policy,
     - `local_variables`, `local_connections`: name patterns (`*`, `?`) of variables and connections that stay in their Region.
   EOT
@@ -38,6 +40,11 @@ variable "snapshot" {
   validation {
     condition     = var.snapshot.max_age_minutes == null || try(floor(var.snapshot.max_age_minutes) == var.snapshot.max_age_minutes && var.snapshot.max_age_minutes >= 1 && var.snapshot.max_age_minutes <= 10080, false)
     error_message = "`snapshot.max_age_minutes` must be a whole number from 1 to 10080 (seven days)."
+  }
+
+  validation {
+    condition     = floor(var.snapshot.base_interval_hours) == var.snapshot.base_interval_hours && var.snapshot.base_interval_hours >= 1 && var.snapshot.base_interval_hours <= 168
+    error_message = "`snapshot.base_interval_hours` must be a whole number from 1 to 168 (seven days): the hours after which a snapshot holds everything again, not only what changed."
   }
 
   validation {

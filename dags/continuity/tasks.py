@@ -27,10 +27,12 @@ from continuity.settings import PORTABLE, RunConf, Settings, load_settings, pars
 from continuity.snapshot import Source, take_snapshot
 from continuity.storage import SnapshotStore
 from continuity.task_sdk import TaskSdk
-from continuity.tidy import forget_old_runs
+from continuity.tidy import KEPT, KEPT_OF_SNAPSHOTS, forget_old_runs
 from continuity.tokens import Answer, answering
 
 log = logging.getLogger(__name__)
+
+SNAPSHOT_DAG = "continuity_snapshot"
 
 #: A database that is failing over may be back within this time.
 ATTEMPTS, PAUSE_SECONDS = 3, 10.0
@@ -69,6 +71,8 @@ def verified(conf: Any) -> dict[str, Any]:
         verify.record(store, report)
         report.refuse_faults()
         answer.output = _told_of(store, report.manifest)
+    forgotten = _forget_old_runs(SNAPSHOT_DAG, KEPT_OF_SNAPSHOTS)
+    log.info("forgot %d old runs of %s", forgotten, SNAPSHOT_DAG)
     return dict(answer.output)
 
 
@@ -163,14 +167,7 @@ def beat() -> dict[str, Any]:
     """`continuity_beat`: the mark first, then its own tidying."""
     settings = load_settings()
     item = beats.put_beat(client("dynamodb", settings.region, IMPATIENT), settings)
-    try:
-        engine = connect.engine()
-    except errors.DatabaseUnreachable as unreachable:
-        log.warning("old runs of %s stay: %s", beats.DAG_ID, unreachable)
-        return {"beat": item["sk"]["S"], "forgotten_runs": 0}
-    with connect.own_connection(engine) as connection:
-        forgotten = forget_old_runs(connection, beats.DAG_ID)
-    return {"beat": item["sk"]["S"], "forgotten_runs": forgotten}
+    return {"beat": item["sk"]["S"], "forgotten_runs": _forget_old_runs(beats.DAG_ID, KEPT)}
 
 
 def guard() -> dict[str, Any]:
@@ -189,6 +186,17 @@ def guard() -> dict[str, Any]:
         paused = guards.fence(connection, lease) if guards.held_elsewhere(lease, settings) else []
         forgotten = forget_old_runs(connection, guards.DAG_ID)
     return {"holder": lease.holder if lease else "", "paused": len(paused), "forgotten_runs": forgotten}
+
+
+def _forget_old_runs(dag_id: str, kept: str) -> int:
+    """How many; none where the database is out of reach."""
+    try:
+        engine = connect.engine()
+    except errors.DatabaseUnreachable as unreachable:
+        log.warning("old runs of %s stay: %s", dag_id, unreachable)
+        return 0
+    with connect.own_connection(engine) as connection:
+        return forget_old_runs(connection, dag_id, kept)
 
 
 def _engine() -> Any:

@@ -5,16 +5,17 @@ locals {
   dag_files  = fileset(local.dag_source, "**/{*.py,.airflowignore}")
 
   settings = {
-    environment       = var.name
-    region            = local.region
-    snapshot_bucket   = var.snapshot_bucket.name
-    kms_key           = var.key_arn
-    lease_table       = local.lease_table_name
-    dag_prefix        = "${local.dag_folder}/"
-    tables            = var.snapshot.tables
-    local_variables   = var.snapshot.local_variables
-    local_connections = var.snapshot.local_connections
-    in_flight         = var.failover.in_flight
+    environment         = var.name
+    region              = local.region
+    snapshot_bucket     = var.snapshot_bucket.name
+    kms_key             = var.key_arn
+    lease_table         = local.lease_table_name
+    dag_prefix          = "${local.dag_folder}/"
+    base_interval_hours = var.snapshot.base_interval_hours
+    tables              = var.snapshot.tables
+    local_variables     = var.snapshot.local_variables
+    local_connections   = var.snapshot.local_connections
+    in_flight           = var.failover.in_flight
   }
 
   dag_policy_json = jsonencode({

@@ -161,17 +161,19 @@ variable "batch_replication_role_arn" {
 
 variable "snapshot" {
   type = object({
-    schedule          = optional(string, "rate(15 minutes)")
-    timeout_minutes   = optional(number, 30)
-    tables            = optional(map(string), {})
-    local_variables   = optional(list(string), [])
-    local_connections = optional(list(string), [])
+    schedule            = optional(string, "rate(15 minutes)")
+    timeout_minutes     = optional(number, 30)
+    base_interval_hours = optional(number, 24)
+    tables              = optional(map(string), {})
+    local_variables     = optional(list(string), [])
+    local_connections   = optional(list(string), [])
   })
   description = <<-DESCRIPTION
     When snapshots are taken and what they hold.
 
     - `schedule`: EventBridge Scheduler expression.
     - `timeout_minutes`: how long the snapshot DAG may take.
+    - `base_interval_hours`: how old a base may get before the next snapshot is one again.
     - `tables`: table name to `carry` or `skip`, over the built-in policy.
     - `local_variables`, `local_connections`: name patterns of what stays in its Region.
   DESCRIPTION

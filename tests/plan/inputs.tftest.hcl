@@ -245,3 +245,54 @@ run "the_name_of_our_policy_is_taken" {
 
   expect_failures = [var.execution_role]
 }
+
+run "a_base_that_never_ages_is_refused" {
+  command = plan
+
+  variables {
+    snapshot = { base_interval_hours = 169 }
+  }
+
+  expect_failures = [var.snapshot]
+}
+
+run "half_hours_between_bases_are_refused" {
+  command = plan
+
+  variables {
+    snapshot = { base_interval_hours = 0.5 }
+  }
+
+  expect_failures = [var.snapshot]
+}
+
+# Failure covered: a snapshot that is still being taken is superseded.
+run "a_retention_shorter_than_a_snapshot_may_take_is_refused" {
+  command = plan
+
+  variables {
+    retention = { all_hours = 23 }
+  }
+
+  expect_failures = [var.retention]
+}
+
+run "a_retention_of_half_a_week_is_refused" {
+  command = plan
+
+  variables {
+    retention = { weekly = 0.5 }
+  }
+
+  expect_failures = [var.retention]
+}
+
+run "a_retention_that_never_runs_is_refused" {
+  command = plan
+
+  variables {
+    retention = { schedule = "hourly" }
+  }
+
+  expect_failures = [var.retention]
+}

@@ -10,6 +10,7 @@ from typing import Any
 import boto3
 import pytest
 import requests
+from psycopg2 import sql
 
 from tests.integration.engine import compare
 from tests.integration.engine.dag_runs import REGION, Environment
@@ -95,32 +96,50 @@ def test_bad_input_fails_the_run_and_names_the_field(sides: Callable[..., Side],
     assert "conf.snapshot_id: 'latest' is no snapshot id; accepted: YYYYMMDDTHHMMSSZ" in environment.log
 
 
-@pytest.mark.parametrize("dag_id", ["continuity_beat", "continuity_guard"])
+@pytest.mark.parametrize(
+    ("dag_id", "conf", "kept"),
+    [
+        ("continuity_beat", {}, timedelta(minutes=59)),
+        ("continuity_guard", {}, timedelta(minutes=59)),
+        ("continuity_snapshot", {"snapshot_id": SNAPSHOT}, timedelta(hours=23, minutes=59)),
+    ],
+)
 def test_what_runs_every_minute_forgets_its_own_old_runs_only(
-    sides: Callable[..., Side], tmp_path: Path, lease_table: str, dag_id: str
+    sides: Callable[..., Side], tmp_path: Path, *, lease_table: str, dag_id: str, conf: dict[str, Any], kept: timedelta
 ) -> None:
     """Failure covered: clean-up deletes its own DAG run: a canary of 1440 runs a day must not fill the database
-    either."""
+    either, nor a snapshot every minute."""
     side = sides("source")
-    others = "SELECT count(*) FROM dag_run WHERE dag_id <> %s"
-    before = ask(side, others, dag_id)
+    others = """SELECT (SELECT count(*) FROM dag_run WHERE dag_id <> %s), (SELECT count(*) FROM log WHERE dag_id <> %s),
+        (SELECT count(*) FROM job WHERE dag_id <> %s), (SELECT count(*) FROM xcom WHERE dag_id <> %s)"""
+    before = ask(side, others, *[dag_id] * 4)
     ((now,),) = ask(side, "SELECT now()")
+    ago = [kept - timedelta(minutes=n) for n in range(60)] + [kept + timedelta(minutes=n) for n in range(2, 142)]
     runs: list[dict[str, Any]] = [
-        {"dag_id": dag_id, "run_id": f"scheduled__{n}", "run_type": "scheduled"}
-        | dated(now - timedelta(minutes=n))
-        | ({"state": "running", "end_date": None} if n == 200 else {"state": "success"})
-        | ({} if n == 200 else {"end_date": now - timedelta(minutes=n)})
-        for n in range(1, 201)
+        {"dag_id": dag_id, "run_id": f"scheduled__{n}", "run_type": "scheduled", "start_date": now - age}
+        | dated(now - age)
+        | ({"state": "running", "end_date": None} if n == 199 else {"state": "success", "end_date": now - age})
+        for n, age in enumerate(ago)
     ]
-    add(side, "dag_run", *runs)
+    run_ids = dict(zip([run["run_id"] for run in runs], add(side, "dag_run", *runs), strict=True))
     once = {"dag_id": dag_id, "task_id": "once", "pool": "p", "pool_slots": 1, "state": "success", "map_index": -1}
     add(side, "task_instance", *({**once, "run_id": run["run_id"]} for run in runs))
-    Environment(side, tmp_path).run((dag_id, {}))
-    left = ask(
-        side,
-        r"""SELECT count(*), count(*) FILTER (WHERE state = 'running') FROM dag_run
-        WHERE dag_id = %s AND run_id ~ '^scheduled__\d+$'""",
-        dag_id,
-    )
-    assert left == [(60, 1)]
-    assert ask(side, others, dag_id) == before
+    hanging = ["rendered_task_instance_fields", "xcom"]
+    for table in hanging:
+        row = {"dag_id": dag_id, "task_id": "once", "map_index": -1, "key": "return_value", "rendered_fields": "{}"}
+        ids = [{**row, "run_id": run_id, "dag_run_id": number} for run_id, number in run_ids.items()]
+        add(side, table, *ids)
+    lines = [{"dag_id": dag_id, "event": "running", "dttm": now - age, "latest_heartbeat": now - age} for age in ago]
+    add(side, "log", *lines)
+    add(side, "job", *lines)
+    ((newest,),) = ask(side, "SELECT max(id) FROM log")
+    (run,) = Environment(side, tmp_path).run((dag_id, conf))
+    assert run["state"] == "success"
+    count = sql.SQL(r"SELECT count(*) FROM {} WHERE dag_id = %s AND run_id ~ '^scheduled__\d+$'")
+    for table in ["dag_run", "task_instance", *hanging]:
+        assert ask(side, count.format(sql.Identifier(table)), dag_id) == [(61,)], table
+    running = "SELECT run_id FROM dag_run WHERE dag_id = %s AND state = 'running' AND run_id LIKE 'scheduled%%'"
+    assert ask(side, running, dag_id) == [("scheduled__199",)]
+    assert ask(side, "SELECT count(*) FROM log WHERE dag_id = %s AND id <= %s", dag_id, newest) == [(60,)]
+    assert ask(side, "SELECT count(*) FROM job WHERE dag_id = %s AND latest_heartbeat <= %s", dag_id, now) == [(60,)]
+    assert ask(side, others, *[dag_id] * 4) == before
