@@ -145,6 +145,19 @@ def insert_order(catalog: Catalog, names: Iterable[str]) -> list[str]:
     return ordered
 
 
+def independent(catalog: Catalog, names: Iterable[str]) -> list[list[str]]:
+    """`names` in groups that no foreign key connects, each group in the order of `insert_order`."""
+    groups: list[set[str]] = []
+    wanted = set(names)
+    for name in sorted(wanted):
+        connected = {name} | {key.table for key in catalog[name].foreign_keys} & wanted
+        for group in [group for group in groups if group & connected]:
+            groups.remove(group)
+            connected |= group
+        groups.append(connected)
+    return [insert_order(catalog, group) for group in groups]
+
+
 def high_water_mark(cursor: Any, table: Table) -> int:
     """The highest id a table has ever given away, 0 for none."""
     if not table.sequence:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from psycopg2 import sql
 from continuity.catalog import Catalog, Table
 from continuity.chosen import StateIds
 from continuity.errors import SnapshotDamaged
+from continuity.lanes import shared_out
 from continuity.policy import Plan
 from continuity.rules import Rule
 from continuity.selection import rows_of, selected_rows, state_rows_by_range
@@ -131,20 +132,30 @@ def transactions(cursor: Any) -> tuple[int, int]:
     return int(oldest), int(following)
 
 
-def survey(cursor: Any, catalog: Catalog, plan: Plan, since: int | None) -> Survey:
-    """Count the rows of every large table that has history; `since`: horizon of an earlier cut, None for none."""
-    if not can_tell(cursor):
-        return Survey("", 0, {})
-    limit = -1
-    if since is not None:
-        cursor.execute("SELECT age(%s::xid)", (str(since % 2**32),))
-        limit = cursor.fetchone()[0]
-    tables = {name: _count(cursor, catalog, catalog[name], limit) for name in large_tables(cursor, catalog, plan)}
-    return Survey(database_of(cursor), transactions(cursor)[0], tables)
+def survey(sessions: Sequence[Any], catalog: Catalog, plan: Plan, since: int | None) -> Survey:
+    """Count the rows of every large table that has history; `since`: horizon of an earlier cut, None for none.
+
+    sessions: connections that see the cut.
+    """
+
+    def count(session: Any, name: str) -> Counted:
+        with session.cursor() as cursor:
+            return _count(cursor, catalog, catalog[name], limit)
+
+    with sessions[0].cursor() as cursor:
+        if not can_tell(cursor):
+            return Survey("", 0, {})
+        limit = -1
+        if since is not None:
+            cursor.execute("SELECT age(%s::xid)", (str(since % 2**32),))
+            limit = cursor.fetchone()[0]
+        names = large_tables(cursor, catalog, plan)
+        database, (horizon, _) = database_of(cursor), transactions(cursor)
+    return Survey(database, horizon, dict(zip(names, shared_out(names, sessions, count), strict=True)))
 
 
 def large_tables(cursor: Any, catalog: Catalog, plan: Plan) -> list[str]:
-    """Names of the tables that are worth it, in order."""
+    """Names of the tables that are worth it, the largest first."""
     with_history = [
         name
         for name in plan.carried()
@@ -154,22 +165,28 @@ def large_tables(cursor: Any, catalog: Catalog, plan: Plan) -> list[str]:
     cursor.execute(
         """SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE n.nspname = current_schema() AND relkind = 'r' AND relname = ANY (%s)
-        AND pg_relation_size(c.oid) >= %s * current_setting('block_size')::bigint ORDER BY 1""",
+        AND pg_relation_size(c.oid) >= %s * current_setting('block_size')::bigint
+        ORDER BY pg_relation_size(c.oid) DESC, 1""",
         (with_history, LARGE_PAGES),
     )
     return [name for (name,) in cursor.fetchall()]
 
 
-def described(cursor: Any, found: Survey, catalog: Catalog, plan: Plan, ids: StateIds) -> Layout:
+def described(sessions: Sequence[Any], found: Survey, catalog: Catalog, plan: Plan, ids: StateIds) -> Layout:
     """The layout of the base that is being taken."""
-    tables = {}
-    for name, counted in found.tables.items():
+
+    def ranges(session: Any, name: str) -> Ranges:
+        counted = found.tables[name]
         state = [0] * len(counted.old)
         if plan.rules[name].phase == "split":
-            cursor.execute(state_rows_by_range(catalog[name], catalog, ids, RANGE_PAGES))
-            for number, rows in cursor.fetchall():
-                state[number] = rows
-        tables[name] = Ranges(counted.filenode, counted.selection, counted.rows, tuple(state))
+            with session.cursor() as cursor:
+                cursor.execute(state_rows_by_range(catalog[name], catalog, ids, RANGE_PAGES))
+                for number, rows in cursor.fetchall():
+                    state[number] = rows
+        return Ranges(counted.filenode, counted.selection, counted.rows, tuple(state))
+
+    names = list(found.tables)
+    tables = dict(zip(names, shared_out(names, sessions, ranges), strict=True))
     return Layout(found.database, found.horizon, RANGE_PAGES, tables)
 
 

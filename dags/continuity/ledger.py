@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
@@ -14,10 +15,10 @@ from continuity.settings import FULL
 VARIABLE = "continuity_restore"
 DESCRIPTION = "Ledger of the restore into this environment; do not change it"
 
-#: One restore of a kind at a time, also before there is a ledger to lock. The numbers are arbitrary and ours. History
-#: has its own: going live never waits for it.
+#: One restore of a kind at a time, also before there is a ledger to lock. The numbers are arbitrary and ours. The
+#: history of each table has its own (`history_lock`): going live never waits for it.
 STATE_LOCK = 7_011_226_490
-HISTORY_LOCK = STATE_LOCK + 1
+HISTORY_LOCKS = STATE_LOCK + 1000
 #: Nobody waits for this one: a cut that had to wait would be of before it waited.
 SNAPSHOT_LOCK = STATE_LOCK + 2
 
@@ -61,6 +62,11 @@ class Ledger:
     def to_come(self) -> list[str]:
         """Names of the history objects that are not restored yet."""
         return sorted(set(self.history) - set(self.done))
+
+
+def history_lock(table: str) -> int:
+    """Number of the lock for the history of one table."""
+    return HISTORY_LOCKS + zlib.crc32(table.encode())
 
 
 def take_turn(cursor: Any, lock: int) -> None:

@@ -6,7 +6,7 @@ Nothing here truncates, drops an index or locks a table. A restore that fails or
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,10 +14,10 @@ from typing import Any
 
 from psycopg2 import extensions, sql
 
+from continuity import lanes, policy, portable, prepare, secrets, verify
 from continuity import ledger as ledgers
-from continuity import policy, portable, prepare, secrets, verify
 from continuity.carry import Carrier, reserve_ids
-from continuity.catalog import Catalog, alembic_heads, insert_order, read_catalog
+from continuity.catalog import Catalog, alembic_heads, independent, insert_order, read_catalog
 from continuity.errors import RestoreRefused
 from continuity.ledger import Ledger
 from continuity.manifest import Manifest, TableEntry, read_manifest
@@ -40,14 +40,18 @@ AT_GO_LIVE = ("trigger", "callback", "deadline")
 #: Carried right before the commit: the scheduler locks every pool whenever it queues something, and gives up where a
 #: row is locked already. Until then beats and fencing go on, however long the state takes. No table points to it.
 LAST = ("slot_pool",)
+#: As many new rows change how a table is best read.
+TELLING_ROWS = 1000
 
 
 @dataclass(frozen=True)
 class Target:
-    """The environment a snapshot is restored into: a psycopg2 connection of our own and its secrets' keys."""
+    """The environment a snapshot is restored into: a psycopg2 connection of our own, its secrets' keys, and how to get
+    one more connection (None: one has to do)."""
 
     connection: Any
     fernet: secrets.FernetKeys
+    connect: lanes.Connect | None = None
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,8 @@ def restore_state(target: Target, snapshot: Snapshot, settings: Settings, in_fli
 
 
 def restore_history(target: Target, snapshot: Snapshot, settings: Settings) -> int:
-    """Carry what the ledger does not list as done, one transaction per object; returns the rows of this call."""
+    """Carry what the ledger does not list as done, one transaction per table, parents first; returns the rows of this
+    call. Tables that no foreign key connects are carried side by side."""
     manifest = snapshot.manifest
     with transaction(target.connection) as cursor:
         ledger = ledgers.read_for(cursor, manifest.snapshot_id)
@@ -129,14 +134,21 @@ def restore_history(target: Target, snapshot: Snapshot, settings: Settings) -> i
             return 0
         catalog = read_catalog(cursor)
         plan = policy.make_plan(catalog, settings.tables)
-    rows = 0
-    for entry in tables_in_order(manifest, catalog, plan):
-        if entry.history:
-            with transaction(target.connection) as cursor:
-                ledgers.take_turn(cursor, ledgers.HISTORY_LOCK)
+    entries = {entry.name: entry for entry in tables_in_order(manifest, catalog, plan) if entry.history}
+
+    def carry(session: Any, names: Sequence[str]) -> int:
+        rows = 0
+        for name in names:
+            with transaction(session) as cursor:
+                ledgers.take_turn(cursor, ledgers.history_lock(name))
                 stager = Stager(cursor, snapshot.store, manifest.snapshot_id, snapshot.data_key, target.fernet)
-                rows += _carry_history_of(stager, catalog, plan, entry)
-    return rows
+                rows += _carry_history_of(stager, catalog, plan, entries[name])
+        return rows
+
+    families = independent(catalog, entries)
+    largest_first = sorted(families, key=lambda names: -sum(entries[name].history_rows for name in names))
+    with lanes.sessions(target.connection, target.connect) as sessions:
+        return sum(lanes.shared_out(largest_first, sessions, carry))
 
 
 def tables_in_order(manifest: Manifest, catalog: Catalog, plan: policy.Plan) -> list[TableEntry]:
@@ -236,6 +248,10 @@ def _carry_history_of(stager: Stager, catalog: Catalog, plan: policy.Plan, entry
     stager.load_history(entry, catalog[entry.name])
     prepare.stage_history(cursor, entry)
     Carrier(cursor, catalog, plan, ledger.offsets, ledger.maps).carry(entry)
+    if entry.history_rows >= TELLING_ROWS:
+        # What the planner knows of the table is of a time when it held next to nothing: checking a foreign key to it
+        # may then read all rows of a DAG for each row that points there, and so may the scheduler.
+        cursor.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(entry.name)))
     # Read again and locked, as late as possible: going live may have written it meanwhile.
     ledger = ledgers.read_for(cursor, stager.snapshot_id, lock=True) or ledger
     ledger.done.append(entry.history_name)

@@ -6,7 +6,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,7 +14,7 @@ import psycopg2
 from botocore.exceptions import ClientError
 from psycopg2 import extensions, sql
 
-from continuity import delta, layout, manifest, policy, secrets
+from continuity import delta, lanes, layout, manifest, policy, secrets
 from continuity import ledger as ledgers
 from continuity.catalog import Catalog, Table, alembic_heads, high_water_mark, read_catalog
 from continuity.chosen import StateIds, find_state_ids
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 LIMITS = {
     "statement_timeout": "45min",
     "lock_timeout": "15min",
-    "idle_in_transaction_session_timeout": "10min",
+    "idle_in_transaction_session_timeout": "1h",  # one of two sessions may wait for the other's longest statement
 }
 #: How values are printed must not depend on the session that prints them.
 PLAIN_FORMATS = {
@@ -48,16 +48,19 @@ PLAIN_FORMATS = {
 PLANS = {"jit": "off", "work_mem": "32MB"}
 #: Rows of a base come as they lie, from the first page on.
 AS_THEY_LIE = {"synchronize_seqscans": "off", "max_parallel_workers_per_gather": "0"}
+OF_CUT = {**LIMITS, **PLAIN_FORMATS, **PLANS, **AS_THEY_LIE}
 SEALED_BATCH = 500
 
 
 @dataclass(frozen=True)
 class Source:
-    """The environment a snapshot is taken of: a psycopg2 connection of our own, its secrets' keys, its version."""
+    """The environment a snapshot is taken of: a psycopg2 connection of our own, its secrets' keys, its version, and how
+    to get one more connection (None: one has to do)."""
 
     connection: Any
     fernet: secrets.FernetKeys
     airflow_version: str
+    connect: lanes.Connect | None = None
 
 
 @dataclass(frozen=True)
@@ -71,9 +74,13 @@ class Cut:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a cut sees: the tables, what to do with each, which rows are state, the schema's versions."""
+    """What a cut sees: the tables, what to do with each, which rows are state, the schema's versions.
+
+    sessions: connections that see it.
+    """
 
     cut: Cut
+    sessions: Sequence[Any]
     airflow_version: str
     catalog: Catalog
     plan: policy.Plan
@@ -97,16 +104,18 @@ def take_snapshot(
     started_at = datetime.now(UTC)
     context = manifest.key_context(settings.environment, snapshot_id)
     data_key = secrets.new_data_key(kms, settings.kms_key, context)
-    with consistent_cut(source.connection) as cut:
+    with (
+        consistent_cut(source.connection) as cut,
+        lanes.sessions_of_cut(source.connection, cut.exported_snapshot, source.connect, OF_CUT) as sessions,
+    ):
         ledgers.refuse_company(cut.cursor)
         ledgers.refuse_half_restored(ledgers.read(cut.cursor))
         refuse_present(store, snapshot_id)
         tidy(store)
-        reading = read(cut, settings, source.airflow_version)
+        reading = read(cut, sessions, settings, source.airflow_version)
         plan = reading.plan
         survey, changes = look_back(reading, store, settings)
-        writer = Writer(reading, store, snapshot_id, source.fernet, data_key, survey, changes)
-        tables = tuple(writer.write(reading.catalog[name], plan.rules[name]) for name in plan.carried())
+        writer = Writer(cut.cursor, reading, store, snapshot_id, source.fernet, data_key, survey, changes)
         skipped = [{"name": name, "why": rule.why} for name, rule in plan.rules.items() if rule.verdict == "skip"]
         done = Manifest(
             snapshot_id=snapshot_id,
@@ -122,7 +131,7 @@ def take_snapshot(
             encryption=data_key.entry(settings.kms_key),
             paused=paused_flags(cut.cursor),
             in_flight=in_flight(cut.cursor),
-            tables=tables,
+            tables=writer.write_all(),
             skipped=skipped,
             unknown_tables=list(plan.unknown),
             spec=spec_entry(store, snapshot_id),
@@ -137,11 +146,11 @@ def take_snapshot(
     return done
 
 
-def read(cut: Cut, settings: Settings, airflow_version: str) -> Reading:
+def read(cut: Cut, sessions: Sequence[Any], settings: Settings, airflow_version: str) -> Reading:
     catalog = read_catalog(cut.cursor)
     plan = policy.make_plan(catalog, settings.tables)
     ids = find_state_ids(cut.cursor, catalog)
-    return Reading(cut, airflow_version, catalog, plan, ids, alembic_heads(cut.cursor, catalog))
+    return Reading(cut, sessions, airflow_version, catalog, plan, ids, alembic_heads(cut.cursor, catalog))
 
 
 def look_back(reading: Reading, store: SnapshotStore, settings: Settings) -> tuple[Survey, Changes | None]:
@@ -150,11 +159,11 @@ def look_back(reading: Reading, store: SnapshotStore, settings: Settings) -> tup
     fits = {"airflow_version": reading.airflow_version, "alembic_heads": reading.heads}
     try:
         base = delta.find_base(cursor, store, settings, reading.cut.at, fits)
-        survey = layout.survey(cursor, reading.catalog, reading.plan, base.layout.horizon)
+        survey = layout.survey(reading.sessions, reading.catalog, reading.plan, base.layout.horizon)
         return survey, delta.compare(base, survey)
     except NoBase as reason:
         log.info("this snapshot becomes a base: %s", reason)
-        return survey or layout.survey(cursor, reading.catalog, reading.plan, None), None
+        return survey or layout.survey(reading.sessions, reading.catalog, reading.plan, None), None
 
 
 def refuse_present(store: SnapshotStore, snapshot_id: str) -> None:
@@ -196,7 +205,7 @@ def consistent_cut(connection: Any) -> Iterator[Cut]:
 
 
 def _begin(cursor: Any, export: bool) -> Cut:
-    for name, value in {**LIMITS, **PLAIN_FORMATS, **PLANS, **AS_THEY_LIE}.items():
+    for name, value in OF_CUT.items():
         cursor.execute(sql.SQL("SET LOCAL {} = {}").format(sql.Identifier(name), sql.Literal(value)))
     exported = "pg_export_snapshot()" if export else "NULL"
     cursor.execute(sql.SQL("SELECT {}, statement_timestamp()").format(sql.SQL(exported)))
@@ -206,8 +215,9 @@ def _begin(cursor: Any, export: bool) -> Cut:
 
 @dataclass(frozen=True)
 class Writer:
-    """Writes the objects of one table after the other."""
+    """Writes the objects of one table after the other, read through `cursor`."""
 
+    cursor: Any
     reading: Reading
     store: SnapshotStore
     snapshot_id: str
@@ -216,9 +226,17 @@ class Writer:
     survey: Survey
     changes: Changes | None
 
-    @property
-    def cursor(self) -> Any:
-        return self.reading.cut.cursor
+    def write_all(self) -> tuple[TableEntry, ...]:
+        """Write every table, the largest first: whoever of the sessions has it, the others have the rest meanwhile."""
+        reading = self.reading
+        rows = {name: sum(counted.rows) for name, counted in self.survey.tables.items()}
+        largest_first = sorted(reading.plan.carried(), key=lambda name: -rows.get(name, 0))
+
+        def write(session: Any, name: str) -> TableEntry:
+            with session.cursor() as cursor:
+                return replace(self, cursor=cursor).write(reading.catalog[name], reading.plan.rules[name])
+
+        return tuple(sorted(lanes.shared_out(largest_first, reading.sessions, write), key=lambda entry: entry.name))
 
     def write(self, table: Table, rule: Rule) -> TableEntry:
         rows = None
@@ -243,7 +261,7 @@ class Writer:
     def write_layout(self) -> dict[str, Any]:
         """Say where the rows of this base lie; returns what the manifest says of the object."""
         reading = self.reading
-        found = layout.described(self.cursor, self.survey, reading.catalog, reading.plan, reading.ids)
+        found = layout.described(reading.sessions, self.survey, reading.catalog, reading.plan, reading.ids)
         body = found.to_bytes()
         self.store.put(self.snapshot_id, layout.NAME, body)
         return manifest.plain_entry(layout.NAME, body)

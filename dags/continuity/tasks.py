@@ -53,7 +53,8 @@ def snapshot(conf: Any) -> dict[str, Any]:
             done = take_portable(outside, store, kms, settings, run.snapshot_id, check=check)
         else:
             with connect.own_connection(engine) as connection:
-                source = Source(connection, connect.fernet_keys(), connect.airflow_version())
+                another = partial(connect.own_connection, engine)
+                source = Source(connection, connect.fernet_keys(), connect.airflow_version(), another)
                 done = take_snapshot(source, store, kms, settings, run.snapshot_id, check=check)
     return _told_of(store, done)
 
@@ -126,8 +127,10 @@ def restored_history(conf: Any) -> dict[str, Any]:
     if run.mode == PORTABLE:
         return {"snapshot_id": run.snapshot_id, "rows": 0}
     found = open_snapshot(_store(settings), client("kms", settings.region), settings, run.snapshot_id)
-    with connect.own_connection(_engine()) as connection:
-        rows = restore_history(Target(connection, connect.fernet_keys()), found, settings)
+    engine = _engine()
+    with connect.own_connection(engine) as connection:
+        target = Target(connection, connect.fernet_keys(), partial(connect.own_connection, engine))
+        rows = restore_history(target, found, settings)
     return {"snapshot_id": run.snapshot_id, "rows": rows}
 
 

@@ -69,10 +69,16 @@ class FolderS3:
         self._listing = name
         return self
 
-    def paginate(self, Bucket: str, Prefix: str, Delimiter: str | None = None) -> Iterator[dict[str, Any]]:
+    def paginate(
+        self, Bucket: str, Prefix: str, Delimiter: str | None = None, StartAfter: str = ""
+    ) -> Iterator[dict[str, Any]]:
         """What lies below a prefix that ends in `/`; nobody else uploads, so nothing is ever left half uploaded."""
         below = self._path(Bucket, Prefix)
-        folders = sorted(path.name for path in below.iterdir()) if below.is_dir() else []
+        folders = (
+            sorted(path.name for path in below.iterdir() if f"{Prefix}{path.name}" > StartAfter)
+            if below.is_dir()
+            else []
+        )
         if self._listing == "list_multipart_uploads":
             yield {}
         else:

@@ -74,7 +74,7 @@ class Worker:
         from continuity.snapshot import Source, take_snapshot
 
         with self._connection() as connection:
-            source = Source(connection, self.fernet, self.order.airflow_version)
+            source = Source(connection, self.fernet, self.order.airflow_version, self._connection)
             done = take_snapshot(source, self._store(), self._kms(), self.settings, self.order.snapshot_id)
         return {"bytes": done.stored_bytes, "rows": done.rows}
 
@@ -85,7 +85,7 @@ class Worker:
         began = time.perf_counter()
         live = self.go_live()
         with self._connection() as connection:
-            rows = restore_history(Target(connection, self.fernet), self._open(), self.settings)
+            rows = restore_history(Target(connection, self.fernet, self._connection), self._open(), self.settings)
         whole = time.perf_counter() - began
         # As long as nothing says when DAGs are parsed, pretending that they are costs us, not the restore.
         return {**live, "history_rows": rows, "seconds": whole - live["parse_seconds"]}

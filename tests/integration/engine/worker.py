@@ -52,7 +52,7 @@ class Side:
 
     def snapshot(self, snapshot_id: str) -> Manifest:
         with self.connection() as connection:
-            source = Source(connection, FernetKeys(self.fernet_key), self.airflow_version)
+            source = Source(connection, FernetKeys(self.fernet_key), self.airflow_version, self.connection)
             return take_snapshot(source, self.store, self.client("kms"), self.parsed(), snapshot_id)
 
     def proven_snapshot(self, snapshot_id: str) -> Manifest:
@@ -97,4 +97,4 @@ class Side:
     @contextmanager
     def _target(self) -> Iterator[Target]:
         with self.connection() as connection:
-            yield Target(connection, FernetKeys(self.fernet_key))
+            yield Target(connection, FernetKeys(self.fernet_key), self.connection)
