@@ -84,60 +84,77 @@ def find_state_ids(cursor: Any, catalog: Catalog) -> StateIds:
     Two of each type are kept (`depends_on_past`, asset-triggered runs count from the one before), or as many as
     `max_consecutive_failed_dag_runs` looks back on. "Latest" is meant by each of the dates that Airflow orders by.
     """
-    run = catalog["dag_run"]
-    orders = [name for name in (run_date(catalog), "run_after", "partition_date") if run.has(name)]
-    ranks = [
-        sql.SQL("row_number() OVER (PARTITION BY r.dag_id{} ORDER BY r.{} DESC NULLS LAST, r.id DESC)").format(
-            per_type, sql.Identifier(order)
-        )
-        for per_type in (sql.SQL(", r.run_type"), sql.SQL(""))
-        for order in orders
-    ]
-    looks_back = catalog["dag"].has("max_consecutive_failed_dag_runs")
+    orders = [name for name in (run_date(catalog), "run_after", "partition_date") if catalog["dag_run"].has(name)]
+    parts = [_latest_of_type(catalog, order) for order in orders]
+    if catalog["dag"].has("max_consecutive_failed_dag_runs"):
+        parts += [_looked_back_on(catalog, order) for order in orders]
     statement = sql.SQL(
         """
-WITH runs AS (
-  SELECT r.id, r.dag_id, r.run_id, r.run_type, r.state, r.{date} AS due,
-         LEAST({of_type}) AS of_type, LEAST({of_all}) AS of_all
-  FROM dag_run r WHERE starts_with(r.dag_id, {own}) IS NOT TRUE
+WITH kinds AS (
+  SELECT dag_id, run_type FROM dag_run WHERE starts_with(dag_id, {own}) IS NOT TRUE GROUP BY 1, 2
 ), unfinished AS (
-  SELECT id, dag_id, due FROM runs WHERE state IS NULL OR state <> ALL ({finished})
+  SELECT id, dag_id, {date} AS due FROM dag_run
+  WHERE (state IS NULL OR state <> ALL ({finished})) AND starts_with(dag_id, {own}) IS NOT TRUE
   UNION
-  SELECT runs.id, runs.dag_id, runs.due FROM task_instance i JOIN runs USING (dag_id, run_id)
-  WHERE i.state = ANY ({holding})
+  SELECT r.id, r.dag_id, r.{date} FROM task_instance i JOIN dag_run r USING (dag_id, run_id)
+  WHERE i.state = ANY ({holding}) AND starts_with(r.dag_id, {own}) IS NOT TRUE
 )
-SELECT runs.id FROM runs LEFT JOIN dag ON dag.dag_id = runs.dag_id WHERE of_type <= 2 OR of_all <= {looked_back_on}
+{latest}
 UNION SELECT id FROM unfinished
 UNION SELECT before.id FROM unfinished u CROSS JOIN LATERAL (
   SELECT r.id FROM dag_run r WHERE r.dag_id = u.dag_id AND r.{date} < u.due ORDER BY r.{date} DESC LIMIT 1) before
 UNION SELECT before.id FROM unfinished u CROSS JOIN LATERAL (
   SELECT r.id FROM dag_run r WHERE r.dag_id = u.dag_id AND r.{date} < u.due AND r.run_type <> 'manual'
   ORDER BY r.{date} DESC LIMIT 1) before
-UNION SELECT runs.id FROM runs WHERE {awaited}
+{awaited}
 ORDER BY 1"""
     ).format(
         date=sql.Identifier(run_date(catalog)),
-        of_type=sql.SQL(", ").join(ranks[: len(orders)]),
-        of_all=sql.SQL(", ").join(ranks[len(orders) :]),
         own=sql.Literal(OWN_PREFIX),
         finished=sql.Literal(list(FINISHED_RUN)),
         holding=sql.Literal(list(HOLDING)),
-        looked_back_on=sql.SQL("COALESCE(dag.max_consecutive_failed_dag_runs, 0)" if looks_back else "0"),
-        awaited=_has_open_deadline(catalog),
+        latest=sql.SQL("\nUNION ").join(parts),
+        awaited=_with_open_deadline(catalog),
     )
     cursor.execute(statement)
     runs = tuple(row[0] for row in cursor.fetchall())
     return StateIds(runs, _state_events(cursor, catalog, runs), _state_versions(cursor, catalog, runs))
 
 
-def _has_open_deadline(catalog: Catalog) -> sql.Composable:
-    """Condition on a run: one of its deadlines may be missed yet, or the callback of a missed one is at work."""
-    if "callback" not in catalog:
-        return sql.SQL("FALSE")
+def _latest_of_type(catalog: Catalog, order: str) -> sql.Composed:
+    """`SELECT` of the ids of the last two runs of each DAG and run type, by one of the dates."""
     return sql.SQL(
-        """runs.id IN (SELECT d.dagrun_id FROM deadline d JOIN callback c ON c.id = d.callback_id
-        WHERE NOT d.missed OR c.trigger_id IS NOT NULL OR c.state IS NULL OR c.state <> ALL ({}))"""
-    ).format(sql.Literal(list(FINISHED_CALLBACK)))
+        """SELECT latest.id FROM kinds k CROSS JOIN LATERAL (
+  SELECT r.id FROM dag_run r WHERE r.dag_id = k.dag_id AND r.run_type = k.run_type ORDER BY {} LIMIT 2) latest"""
+    ).format(_newest_first(catalog, order))
+
+
+def _looked_back_on(catalog: Catalog, order: str) -> sql.Composed:
+    """`SELECT` of the ids of the last runs of each DAG that is paused after so many failures."""
+    return sql.SQL(
+        """SELECT latest.id FROM dag d CROSS JOIN LATERAL (
+  SELECT r.id FROM dag_run r WHERE r.dag_id = d.dag_id ORDER BY {} LIMIT d.max_consecutive_failed_dag_runs) latest
+WHERE d.max_consecutive_failed_dag_runs > 0 AND starts_with(d.dag_id, {}) IS NOT TRUE"""
+    ).format(_newest_first(catalog, order), sql.Literal(OWN_PREFIX))
+
+
+def _newest_first(catalog: Catalog, order: str) -> sql.Composed:
+    """`ORDER BY` of runs. Where a date is always there it is said so that an index serves: it has NULLs first."""
+    column = catalog["dag_run"].column(order)
+    nulls = sql.SQL("" if column and column.not_null else "NULLS LAST")
+    return sql.SQL("r.{} DESC {}, r.id DESC").format(sql.Identifier(order), nulls)
+
+
+def _with_open_deadline(catalog: Catalog) -> sql.Composable:
+    """`UNION` with runs of which a deadline may be missed yet, or the callback of a missed one is at work."""
+    if "callback" not in catalog:
+        return sql.SQL("")
+    return sql.SQL(
+        """UNION SELECT r.id FROM deadline d
+JOIN callback c ON c.id = d.callback_id JOIN dag_run r ON r.id = d.dagrun_id
+WHERE (NOT d.missed OR c.trigger_id IS NOT NULL OR c.state IS NULL OR c.state <> ALL ({}))
+AND starts_with(r.dag_id, {}) IS NOT TRUE"""
+    ).format(sql.Literal(list(FINISHED_CALLBACK)), sql.Literal(OWN_PREFIX))
 
 
 def _state_events(cursor: Any, catalog: Catalog, runs: Sequence[int]) -> tuple[int, ...]:

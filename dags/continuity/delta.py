@@ -44,13 +44,13 @@ class Base:
 class TableChanges:
     """What became of a table since the base.
 
-    holding: objects of the base with the rows that still hold; pages: [first, end) of those that changed; rows: how
-    many the table has now.
+    holding: objects of the base with the rows that still hold; rows: how many these are; pages: [first, end) of those
+    in which something changed.
     """
 
     holding: tuple[ObjectEntry, ...]
-    pages: Spans
     rows: int
+    pages: Spans
 
 
 @dataclass(frozen=True)
@@ -97,21 +97,21 @@ def compare(base: Base, found: Survey) -> Changes:
     tables = {}
     copied = present = 0
     for name, now in found.tables.items():
-        present += sum(now.rows)
+        present += sum(now.present)
         before = base.layout.tables.get(name)
         entry = base.manifest.table(name)
         if before is None or entry is None or (before.filenode, before.selection) != (now.filenode, now.selection):
-            copied += sum(now.rows)
+            copied += sum(now.present)
             continue
         changed = _changed(before, now)
-        copied += sum(rows for rows, is_changed in zip(now.rows, changed, strict=False) if is_changed)
+        copied += sum(rows for rows, is_changed in zip(now.present, changed, strict=False) if is_changed)
         tables[name] = TableChanges(
             holding=tuple(_holding(base.manifest.snapshot_id, entry, before, changed)),
+            rows=sum(rows for rows, is_changed in zip(before.rows, changed, strict=False) if not is_changed),
             pages=tuple(
                 (first * layouts.RANGE_PAGES, end * layouts.RANGE_PAGES)
                 for first, end in _spans(changed[: len(now.old)])
             ),
-            rows=sum(now.rows),
         )
     if not any(table.holding for table in tables.values()):
         raise NoBase(f"nothing of base {base.manifest.snapshot_id} still holds")
@@ -134,8 +134,8 @@ def _newest(store: SnapshotStore, earliest: datetime, now: datetime) -> Manifest
 
 def _changed(before: Ranges, now: Counted) -> list[bool]:
     """For each range of pages, of now or before, whether it holds other rows than before."""
-    ranges = max(len(before.rows), len(now.old))
-    was = [*before.rows, *[0] * (ranges - len(before.rows))]
+    ranges = max(len(before.present), len(now.old))
+    was = [*before.present, *[0] * (ranges - len(before.present))]
     old = [*now.old, *[0] * (ranges - len(now.old))]
     new = [*now.new, *[0] * (ranges - len(now.new))]
     return [bool(new[at]) or old[at] != was[at] for at in range(ranges)]

@@ -29,7 +29,7 @@ from continuity.selection import rows_of, selected_rows, state_rows_by_range
 
 NAME = "layout.json.gz"
 FORMAT = 1
-RANGE_PAGES = 16
+RANGE_PAGES = 4
 #: Smaller tables are copied whole.
 LARGE_PAGES = 64
 #: Before PostgreSQL 14 a range of pages cannot be read without reading the whole table.
@@ -40,13 +40,15 @@ COMPARABLE = 2**31
 
 @dataclass(frozen=True)
 class Ranges:
-    """Rows of one table by ranges of its pages: `rows` are all that a snapshot selects, `state` those of its state.
+    """Rows of one table by ranges of its pages: `present` are all, `rows` those that a snapshot selects, `state` those
+    of its state.
 
     filenode: the file they are in, another one after VACUUM FULL or TRUNCATE; selection: digest of what is selected.
     """
 
     filenode: int
     selection: str
+    present: tuple[int, ...]
     rows: tuple[int, ...]
     state: tuple[int, ...]
 
@@ -70,8 +72,14 @@ class Layout:
             document = json.loads(gzip.decompress(body))
             found_format = document.pop("format")
             tables = {
-                name: Ranges(found["filenode"], found["selection"], tuple(found["rows"]), tuple(found["state"]))
-                for name, found in document.pop("tables").items()
+                name: Ranges(
+                    filenode=one["filenode"],
+                    selection=one["selection"],
+                    present=tuple(one["present"]),
+                    rows=tuple(one["rows"]),
+                    state=tuple(one["state"]),
+                )
+                for name, one in document.pop("tables").items()
             }
             found = cls(**document, tables=tables)
         except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -91,7 +99,7 @@ class Counted:
     new: tuple[int, ...]
 
     @property
-    def rows(self) -> tuple[int, ...]:
+    def present(self) -> tuple[int, ...]:
         return tuple(old + new for old, new in zip(self.old, self.new, strict=True))
 
 
@@ -140,15 +148,11 @@ def survey(sessions: Sequence[Any], catalog: Catalog, plan: Plan, since: int | N
 
     def count(session: Any, name: str) -> Counted:
         with session.cursor() as cursor:
-            return _count(cursor, catalog, catalog[name], limit)
+            return _count(cursor, catalog, catalog[name], since)
 
     with sessions[0].cursor() as cursor:
         if not can_tell(cursor):
             return Survey("", 0, {})
-        limit = -1
-        if since is not None:
-            cursor.execute("SELECT age(%s::xid)", (str(since % 2**32),))
-            limit = cursor.fetchone()[0]
         names = large_tables(cursor, catalog, plan)
         database, (horizon, _) = database_of(cursor), transactions(cursor)
     return Survey(database, horizon, dict(zip(names, shared_out(names, sessions, count), strict=True)))
@@ -178,43 +182,51 @@ def described(sessions: Sequence[Any], found: Survey, catalog: Catalog, plan: Pl
     def ranges(session: Any, name: str) -> Ranges:
         counted = found.tables[name]
         state = [0] * len(counted.old)
-        if plan.rules[name].phase == "split":
-            with session.cursor() as cursor:
+        with session.cursor() as cursor:
+            selected = _count_ranges(cursor, catalog[name], selected_rows(catalog[name], catalog))
+            if plan.rules[name].phase == "split":
                 cursor.execute(state_rows_by_range(catalog[name], catalog, ids, RANGE_PAGES))
-                for number, rows in cursor.fetchall():
-                    state[number] = rows
-        return Ranges(counted.filenode, counted.selection, counted.rows, tuple(state))
+                for number, of_state in cursor.fetchall():
+                    state[number] = of_state
+        rows = tuple(met for met, _ in selected[: len(state)])
+        return Ranges(counted.filenode, counted.selection, counted.present, rows, tuple(state))
 
     names = list(found.tables)
     tables = dict(zip(names, shared_out(names, sessions, ranges), strict=True))
     return Layout(found.database, found.horizon, RANGE_PAGES, tables)
 
 
-def _count(cursor: Any, catalog: Catalog, table: Table, limit: int) -> Counted:
-    name = sql.Identifier(table.name).as_string(cursor)
-    cursor.execute(
-        sql.SQL(
-            """SELECT c.old, c.new
-            FROM generate_series(0, (pg_relation_size({name}::regclass) / current_setting('block_size')::bigint - 1)
-                                    / {pages}) AS r (number)
-            CROSS JOIN LATERAL (
-              SELECT count(*) FILTER (WHERE NOT s.is_new) AS old, count(*) FILTER (WHERE s.is_new) AS new
-              FROM (SELECT age(t.xmin) <= {limit} AS is_new FROM {table} t
-                    WHERE t.ctid >= format('(%s,0)', r.number * {pages})::tid
-                    AND t.ctid < format('(%s,0)', (r.number + 1) * {pages})::tid AND {selected}) s) c
-            ORDER BY r.number"""
-        ).format(
-            name=sql.Literal(name),
-            table=sql.Identifier(table.name),
-            pages=sql.Literal(RANGE_PAGES),
-            limit=sql.Literal(limit),
-            selected=selected_rows(table, catalog),
-        )
-    )
-    counts = cursor.fetchall()
+def _count(cursor: Any, catalog: Catalog, table: Table, since: int | None) -> Counted:
+    limit = -1
+    if since is not None:  # by this very session: each counts ages from the transaction that is newest when it begins
+        cursor.execute("SELECT age(%s::xid)", (str(since % 2**32),))
+        limit = cursor.fetchone()[0]
+    counts = _count_ranges(cursor, table, sql.SQL("age(t.xmin) > {}").format(sql.Literal(limit)))
     # Now, as counting keeps others from giving the table another file until the transaction ends.
-    cursor.execute("SELECT pg_relation_filenode(%s::regclass)::bigint", (name,))
+    cursor.execute("SELECT pg_relation_filenode(%s::regclass)::bigint", (sql.Identifier(table.name).as_string(cursor),))
     filenode = cursor.fetchone()[0]
     everything = rows_of(table, catalog, Rule(phase="history"), "history", StateIds((), ()))
     selection = hashlib.sha256(everything.as_string(cursor).encode()).hexdigest()
     return Counted(filenode, selection, tuple(old for old, _ in counts), tuple(new for _, new in counts))
+
+
+def _count_ranges(cursor: Any, table: Table, condition: sql.Composable) -> list[tuple[int, int]]:
+    """For each range of pages, how many rows meet the condition, and how many do not."""
+    cursor.execute(
+        sql.SQL(
+            """SELECT c.met, c.present - c.met
+            FROM generate_series(0, (pg_relation_size({name}::regclass) / current_setting('block_size')::bigint - 1)
+                                    / {pages}) AS r (number)
+            CROSS JOIN LATERAL (
+              SELECT count(*) AS present, count(*) FILTER (WHERE {condition}) AS met FROM {table} t
+              WHERE t.ctid >= format('(%s,0)', r.number * {pages})::tid
+              AND t.ctid < format('(%s,0)', (r.number + 1) * {pages})::tid) c
+            ORDER BY r.number"""
+        ).format(
+            name=sql.Literal(sql.Identifier(table.name).as_string(cursor)),
+            table=sql.Identifier(table.name),
+            pages=sql.Literal(RANGE_PAGES),
+            condition=condition,
+        )
+    )
+    return list(cursor.fetchall())

@@ -65,6 +65,11 @@ def state_rows_by_range(table: Table, catalog: Catalog, ids: StateIds, range_pag
     )
 
 
+def count_in(table: Table, catalog: Catalog, pages: Sequence[tuple[int, int]]) -> sql.Composed:
+    """`SELECT` of how many rows that a snapshot selects lie in these pages."""
+    return sql.SQL("SELECT count(*) FROM {} WHERE {}").format(_in_pages(table, pages), selected_rows(table, catalog))
+
+
 def _in_pages(table: Table, pages: Sequence[tuple[int, int]]) -> sql.Composed:
     """The table, read in these pages alone. OFFSET keeps the planner from making a join of it that reads all pages."""
     first, end = (sql.Literal([f"({span[side]},0)" for span in pages]) for side in (0, 1))

@@ -23,7 +23,7 @@ from continuity.errors import ContinuityError, NoBase
 from continuity.layout import Survey
 from continuity.manifest import ColumnEntry, Manifest, ObjectEntry, TableEntry
 from continuity.rules import Rule
-from continuity.selection import in_flight, in_order, rows_of
+from continuity.selection import count_in, in_flight, in_order, rows_of
 from continuity.settings import Settings
 from continuity.storage import GzipUpload, SnapshotStore
 
@@ -245,7 +245,7 @@ class Writer:
             objects = [self._write_sealed(table, rule)]
         elif changed:
             objects = self._write_changes(table, rule, changed)
-            rows = changed.rows
+            rows = changed.rows + self._count_in(table, changed.pages)
         else:
             phases = ("state", "history") if rule.phase == "split" else (rule.phase,)
             objects = [self._write_copy(table, rule, phase) for phase in phases]
@@ -285,6 +285,10 @@ class Writer:
             self.cursor.copy_expert(query, packed, size=1 << 18)
             packed.finish()
         return ObjectEntry(name, phase, self.cursor.rowcount, upload.bytes, upload.sha256)
+
+    def _count_in(self, table: Table, pages: Sequence[tuple[int, int]]) -> int:
+        self.cursor.execute(count_in(table, self.reading.catalog, pages))
+        return int(self.cursor.fetchone()[0])
 
     def _comes_as_it_lies(self, rows: sql.Composed) -> bool:
         """Whether the rows come from the first page to the last by themselves: a sort of a long history costs."""
