@@ -229,7 +229,7 @@ class Writer:
     def write_all(self) -> tuple[TableEntry, ...]:
         """Write every table, the largest first: whoever of the sessions has it, the others have the rest meanwhile."""
         reading = self.reading
-        rows = {name: sum(counted.rows) for name, counted in self.survey.tables.items()}
+        rows = {name: sum(counted.present) for name, counted in self.survey.tables.items()}
         largest_first = sorted(reading.plan.carried(), key=lambda name: -rows.get(name, 0))
 
         def write(session: Any, name: str) -> TableEntry:
