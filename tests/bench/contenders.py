@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
+import secrets
 import shutil
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.bench.generate import FILLED
+import psycopg2
+
+from tests.bench.generate import FILLED, change
 from tests.bench.measure import run_program, run_work, with_database_cpu
 from tests.bench.setting import BLANK, BUCKET, LIVED_IN, Setting, program, source_of
 from tests.bench.work import Order
 
 Sample = dict[str, Any]
+#: Of less, the change that is made would be most of it, and the engine takes everything anew.
+WORTH_A_DELTA = 100_000
 SNAPSHOT_ID = "20260601T000000Z-0000000a"
 
 
@@ -35,6 +42,7 @@ class Contenders:
         self.source = source_of(task_instances)
         self.scratch = setting.scratch / str(task_instances)
         self.scratch.mkdir(exist_ok=True)
+        self._has_base = False
         self.order = Order(
             action="bare",
             dsn=setting.cluster.dsn(self.source),
@@ -48,7 +56,7 @@ class Contenders:
 
     def ours(self) -> list[Contender]:
         """What is measured over every size: the way by S3, in which memory and the time to go live are told."""
-        return self._listed(self.bare, self.snapshot_s3, self.restore_s3)
+        return self._listed(self.bare, self.snapshot_s3, *self._deltas(), self.restore_s3)
 
     def all(self) -> list[Contender]:
         """Everything, snapshots before what needs them."""
@@ -58,6 +66,7 @@ class Contenders:
             self.snapshot_local,
             self.copy_out,
             self.snapshot_s3,
+            *self._deltas(),
             self.row_wise_snapshot,
             self.pg_restore_data_only,
             self.restore_local,
@@ -79,6 +88,21 @@ class Contenders:
     def snapshot_s3(self) -> Sample:
         self._forget(f"snapshots/{self.order.environment}/")
         return self._measured(lambda: self._work("snapshot"))
+
+    def delta(self) -> Sample:
+        """To S3, after the same change every time; the first one finds that there is no base yet, and takes it."""
+        dbname, environment = f"changing_{self.task_instances}", f"changing-{self.task_instances}"
+        order = {"dsn": self.setting.cluster.dsn(dbname), "environment": environment}
+        if not self._has_base:
+            self.setting.cluster.drop(dbname)
+            self.setting.cluster.create(dbname, template=self.source)
+            self._work("proven_snapshot", snapshot_id=snapshot_id_of_now(), **order)
+            self._has_base = True
+        with closing(psycopg2.connect(order["dsn"])) as connection, connection, connection.cursor() as cursor:
+            change(cursor)
+        sample = self._measured(lambda: self._work("snapshot", snapshot_id=snapshot_id_of_now(), **order))
+        assert sample["is_delta"], "there is a base, and little has changed"
+        return sample
 
     def row_wise_snapshot(self) -> Sample:
         self._forget(f"row_wise/{SNAPSHOT_ID}/")
@@ -132,6 +156,9 @@ class Contenders:
 
     # -- what they share ---------------------------------------------------------------------------------------------
 
+    def _deltas(self) -> list[Callable[[], Sample]]:
+        return [self.delta] if self.task_instances >= WORTH_A_DELTA else []
+
     def _listed(self, *runs: Callable[[], Sample]) -> list[Contender]:
         return [Contender(run.__name__, self.task_instances, run) for run in runs]
 
@@ -165,6 +192,11 @@ class Contenders:
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix):
             for found in page.get("Contents", ()):
                 s3.delete_object(Bucket=BUCKET, Key=found["Key"])
+
+
+def snapshot_id_of_now() -> str:
+    """What a schedule would call it: bases are looked for by the time in their names."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
 
 
 def bytes_below(folder: Path) -> int:

@@ -112,43 +112,46 @@ FROM dag_run r
 CROSS JOIN (SELECT min(id) AS id FROM dag_run WHERE state = 'running' AND starts_with(dag_id, %(prefix)s)) first
 CROSS JOIN generate_series(0, 9) k
 CROSS JOIN LATERAL (SELECT r.state = 'running' AND k > 4 AS open) o
-WHERE starts_with(r.dag_id, %(prefix)s)
+WHERE starts_with(r.dag_id, %(prefix)s) AND r.id > %(after)s
 ORDER BY r.id, k"""
 
-OTHERS = (
-    """
+DAGS = """
 INSERT INTO dag (dag_id, is_paused, is_subdag, is_active, last_parsed_time, fileloc, owners, dag_display_name,
   default_view, schedule_interval, max_active_tasks, max_active_runs, max_consecutive_failed_dag_runs,
   has_task_concurrency_limits, has_import_errors, next_dagrun, next_dagrun_create_after)
 SELECT %(prefix)s || 'dag_' || d, d %% 5 = 0, false, true, now(), '/usr/local/airflow/dags/' || d || '.py', 'airflow',
   'D\u00e4g ' || d, 'grid', '"@hourly"', 16, 16, 0, false, false, timestamptz '2026-06-01 00:00Z' + interval '1 h',
   timestamptz '2026-06-01 00:00Z' + interval '2 h'
-FROM generate_series(0, %(dags)s - 1) d""",
-    RUNS,
-    """
+FROM generate_series(0, %(dags)s - 1) d"""
+
+TRIGGERS = """
 INSERT INTO trigger (id, classpath, kwargs, created_date)
 SELECT d / 4 + 1, 'airflow.providers.standard.triggers.temporal.DateTimeTrigger',
   '{"__var": {"moment": 1780272000.0, "end_from_trigger": false}, "__type": "dict"}', timestamptz '2026-06-01 00:00Z'
-FROM generate_series(0, %(dags)s - 1) d WHERE d %% 4 = 0""",
+FROM generate_series(0, %(dags)s - 1) d WHERE d %% 4 = 0"""
+
+#: Rows of the runs whose ids are higher than `after`.
+OF_RUNS = (
     TASK_INSTANCES,
     """
-INSERT INTO job (id, dag_id, state, job_type, start_date, end_date, latest_heartbeat, executor_class, hostname,
+INSERT INTO job (dag_id, state, job_type, start_date, end_date, latest_heartbeat, executor_class, hostname,
   unixname)
-SELECT r.id, r.dag_id, CASE WHEN r.state = 'running' THEN 'running' ELSE 'success' END, 'LocalTaskJob', r.start_date,
+SELECT r.dag_id, CASE WHEN r.state = 'running' THEN 'running' ELSE 'success' END, 'LocalTaskJob', r.start_date,
   r.end_date, CASE WHEN r.id %% 997 = 0 THEN 'infinity' ELSE r.end_date END, 'CeleryExecutor',
   'ip-10-0-1-' || r.id %% 256 || '.ec2.internal', 'airflow'
-FROM dag_run r WHERE starts_with(r.dag_id, %(prefix)s) ORDER BY r.id""",
+FROM dag_run r WHERE starts_with(r.dag_id, %(prefix)s) AND r.id > %(after)s ORDER BY r.id""",
     """
-INSERT INTO log (id, dttm, dag_id, task_id, map_index, event, execution_date, run_id, owner, owner_display_name, extra,
+INSERT INTO log (dttm, dag_id, task_id, map_index, event, execution_date, run_id, owner, owner_display_name, extra,
   try_number)
-SELECT row_number() OVER (ORDER BY r.id, k), CASE WHEN r.id %% 991 = 0 THEN '-infinity'
+SELECT CASE WHEN r.id %% 991 = 0 THEN '-infinity'
   ELSE r.start_date + k * interval '1 min' END, r.dag_id, 'task_' || k, -1,
   (ARRAY['running', 'success', 'cli_task_run'])[1 + k], r.execution_date, r.run_id, 'airflow', NULL,
   CASE k WHEN 2 THEN json_build_object('host_name', 'ip-10-0-' || r.id %% 256, 'full_command',
     '[''airflow'', ''tasks'', ''run'', ''' || r.dag_id || ''', ''' || r.run_id
     || ''', ''--local'', ''--subdir'', ''DAGS_FOLDER/dag.py'']')::text
   WHEN 1 THEN CASE WHEN r.id %% %(rarely)s = 0 THEN (%(nasty)s)[1 + r.id %% 12] END END, 1
-FROM dag_run r CROSS JOIN generate_series(0, 2) k WHERE starts_with(r.dag_id, %(prefix)s) ORDER BY r.id, k""",
+FROM dag_run r CROSS JOIN generate_series(0, 2) k
+WHERE starts_with(r.dag_id, %(prefix)s) AND r.id > %(after)s ORDER BY r.id, k""",
     """
 INSERT INTO xcom (dag_run_id, task_id, map_index, key, dag_id, run_id, value, timestamp)
 SELECT r.id, 'task_' || k, -1, 'return_value', r.dag_id, r.run_id, convert_to(CASE
@@ -157,39 +160,65 @@ SELECT r.id, 'task_' || k, -1, 'return_value', r.dag_id, r.run_id, convert_to(CA
   WHEN (r.id + k) %% %(rarely)s = 0 THEN to_json((%(nasty)s)[1 + r.id %% 12])::text
   ELSE '{"rows": ' || r.id * 37 || ', "path": "s3://bucket/' || r.dag_id || '/' || md5(r.id::text) || '.parquet"}' END,
   'UTF8'), r.start_date + k * interval '1 min'
-FROM dag_run r CROSS JOIN generate_series(0, 1) k WHERE starts_with(r.dag_id, %(prefix)s) ORDER BY r.id, k""",
-    """
+FROM dag_run r CROSS JOIN generate_series(0, 1) k
+WHERE starts_with(r.dag_id, %(prefix)s) AND r.id > %(after)s ORDER BY r.id, k""",
+)
+
+NOTES = """
 INSERT INTO dag_run_note (dag_run_id, content, created_at, updated_at)
 SELECT r.id, (%(nasty)s)[1 + r.id %% 12], r.start_date, r.start_date
-FROM dag_run r WHERE starts_with(r.dag_id, %(prefix)s) AND r.id %% 50 = 0""",
-    """
+FROM dag_run r WHERE starts_with(r.dag_id, %(prefix)s) AND r.id %% 50 = 0"""
+
+FAILURES = """
 INSERT INTO task_fail (task_id, dag_id, run_id, map_index, start_date, end_date, duration)
 SELECT i.task_id, i.dag_id, i.run_id, i.map_index, i.start_date, i.end_date, i.duration::int
 FROM task_instance i WHERE starts_with(i.dag_id, %(prefix)s) AND i.state = 'failed' AND i.try_number = 1
-AND i.priority_weight = 7""",
+AND i.priority_weight = 7"""
+
+#: What happens between two snapshots: 50 runs of as many DAGs end, and 50 others get to know something new.
+NEW_RUNS = """
+INSERT INTO dag_run (dag_id, queued_at, execution_date, start_date, end_date, state, run_id, external_trigger, run_type,
+  conf, data_interval_start, data_interval_end, dag_hash, log_template_id, updated_at, clear_number)
+SELECT dag_id, date, date, date, date, 'success',
+  'scheduled__after_' || to_char(date, 'YYYY-MM-DD"T"HH24:MI:SS'), false,
+  'scheduled', '\\x80057d942e', date, date, md5(dag_id), (SELECT max(id) FROM log_template), date, 0
+FROM (SELECT dag_id, max(execution_date) + interval '1 hour' AS date FROM dag_run GROUP BY dag_id) latest
+ORDER BY dag_id LIMIT 50"""
+CHANGED = (
+    """
+UPDATE dag_run SET updated_at = now(), last_scheduling_decision = now() WHERE id > %(after)s - 50""",
+    """
+UPDATE task_instance i SET updated_at = now() FROM dag_run r
+WHERE r.id > %(after)s - 50 AND (r.dag_id, r.run_id) = (i.dag_id, i.run_id)""",
 )
 
 #: What follows an insert with ids of our own.
-SEQUENCES = ("dag_run", "trigger", "job", "log", "connection", "variable")
+SEQUENCES = ("dag_run", "trigger", "connection", "variable")
 
 
 def fill(cursor: Any, size: Size, fernet: Fernet, prefix: str = "") -> None:
     """Fill an empty schema of Airflow 2.10; names begin with `prefix`. The cursor is a superuser's: checks of foreign
     keys, which hold, are left out for speed."""
-    values = {
-        "prefix": prefix,
-        "dags": size.dags,
-        "runs_per_dag": size.runs_per_dag,
-        "nasty": NASTY,
-        "rarely": RARELY,
-    }
+    values = {**_values(prefix, after=0), "dags": size.dags, "runs_per_dag": size.runs_per_dag}
     cursor.execute("SET session_replication_role = replica")
-    for statement in OTHERS:
+    for statement in (DAGS, RUNS, TRIGGERS, *OF_RUNS, NOTES, FAILURES):
         cursor.execute(statement, values)
     _add_secrets(cursor, fernet, prefix)
     for table in SEQUENCES:
         cursor.execute(f"SELECT setval('{table}_id_seq', max(id)) FROM {table}")  # noqa: S608  (names of our own)
     cursor.execute("SET session_replication_role = origin")
+
+
+def change(cursor: Any) -> None:
+    """Let happen what happens between two snapshots; as much every time, whatever history there is."""
+    cursor.execute("SELECT max(id) FROM dag_run")
+    values = _values("", after=cursor.fetchone()[0])
+    for statement in (*CHANGED, NEW_RUNS, *OF_RUNS):
+        cursor.execute(statement, values)
+
+
+def _values(prefix: str, after: int) -> dict[str, Any]:
+    return {"prefix": prefix, "after": after, "nasty": NASTY, "rarely": RARELY}
 
 
 def _add_secrets(cursor: Any, fernet: Fernet, prefix: str) -> None:

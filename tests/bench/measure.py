@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -55,7 +56,7 @@ class WorkFailedError(Exception):
 def run_program(*commands: Sequence[str | Path], env: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Run programs one after the other; seconds and peak memory of all of it."""
     peak = 0.0
-    began = time.perf_counter()
+    began, cpu = time.perf_counter(), _cpu_of_children()
     for command in commands:
         process = subprocess.Popen(
             [str(part) for part in command],
@@ -73,7 +74,14 @@ def run_program(*commands: Sequence[str | Path], env: Mapping[str, str] | None =
                 peak = max(peak, peak_rss_mib(process.pid))
         if process.returncode:
             raise WorkFailedError(f"{Path(command[0]).name} failed:\n{errors[-4000:]}")
-    return {"seconds": time.perf_counter() - began, "peak_rss_mib": peak}
+    taken = {"seconds": time.perf_counter() - began, "cpu_seconds": _cpu_of_children() - cpu}
+    return {**taken, "peak_rss_mib": peak}
+
+
+def _cpu_of_children() -> float:
+    """CPU seconds of all processes that this one started and that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def run_work(python: Path, order: Order, env: Mapping[str, str]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ TITLES = {
     "pg_dump": "pg_dump -Fd -Z1 -j2",
     "snapshot_local": "our snapshot, to a folder",
     "snapshot_s3": "our snapshot, to S3",
+    "delta": "our delta after a change, to S3",
     "row_wise_snapshot": "row by row, to S3",
     "copy_in": "COPY from files (the floor)",
     "pg_restore_data_only": "pg_restore --data-only",
@@ -25,6 +26,7 @@ TITLES = {
 }
 MEASURES = {
     "seconds": ("seconds", 1, 2),
+    "cpu_seconds": ("own CPU s", 1, 2),
     "database_cpu_seconds": ("database CPU s", 1, 2),
     "peak_rss_mib": ("peak MiB", 1, 0),
     "bytes": ("stored MB", 1e6, 1),
@@ -50,6 +52,11 @@ def ratio(samples: Samples, one: tuple[str, int], other: tuple[str, int], measur
     return medians(samples[one])[measure] / medians(samples[other])[measure]
 
 
+def typical(samples: Samples, one: tuple[str, int], measure: str) -> float | None:
+    """Median of a contender's measure; None where it was not measured."""
+    return medians(samples[one])[measure] if samples.get(one) else None
+
+
 def go_live_seconds(samples: Samples, size: int) -> float | None:
     """Median time to go live: state and taking up, without waiting for DAGs to be parsed."""
     found = samples.get(("restore_s3", size))
@@ -65,6 +72,14 @@ def peak_over_import(samples: Samples, size: int) -> float | None:
         if measured_size == size and name in ("snapshot_local", "snapshot_s3", "restore_local", "restore_s3")
     ]
     return max(peaks) - medians(bare)["peak_rss_mib"] if bare and peaks else None
+
+
+def parts(samples: Samples, one: tuple[str, int]) -> dict[str, float]:
+    """Median seconds of each part of a contender's work, the longest first."""
+    found = [sample["parts"] for sample in samples.get(one, ())]
+    names = {name for seconds in found for name in seconds}
+    typical_seconds = {name: median(seconds.get(name, 0.0) for seconds in found) for name in names}
+    return dict(sorted(typical_seconds.items(), key=lambda item: -item[1]))
 
 
 def key_figures(samples: Samples, sizes: Sequence[int]) -> dict[str, float]:
@@ -84,6 +99,8 @@ def key_figures(samples: Samples, sizes: Sequence[int]) -> dict[str, float]:
             (peak for size in sizes if (peak := peak_over_import(samples, size)) is not None), default=None
         ),
         "delta_growth_with_history": ratio(samples, ("delta", top), ("delta", top // 10)),
+        "delta_seconds": typical(samples, ("delta", top), "seconds"),
+        "delta_database_cpu_seconds": typical(samples, ("delta", top), "database_cpu_seconds"),
     }
     return {name: value for name, value in figures.items() if value is not None}
 
@@ -126,6 +143,11 @@ def document(
         "go_live_seconds_by_size": {str(size): go_live_seconds(samples, size) for size in sizes},
         "peak_rss_over_import_mib_by_size": {str(size): peak_over_import(samples, size) for size in sizes},
         "waits": dict(waits),
+        "parts": {
+            f"{name} {size}": parts(samples, (name, size))
+            for name, size in samples
+            if name.startswith(("snap", "rest", "delta"))
+        },
         "samples": [
             {"contender": name, "task_instances": size, "runs": [dict(sample) for sample in found]}
             for (name, size), found in samples.items()

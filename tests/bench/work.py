@@ -18,6 +18,8 @@ from typing import Any
 
 import psycopg2
 
+from tests.bench.parts import OF_RESTORE, OF_SNAPSHOT, Parts
+
 
 @dataclass(frozen=True)
 class Order:
@@ -59,6 +61,7 @@ class Worker:
         from continuity.settings import Settings
 
         self.order = order
+        self.parts = Parts()
         self.settings = Settings.parse(
             {
                 "environment": order.environment,
@@ -73,15 +76,27 @@ class Worker:
     def snapshot(self) -> dict[str, Any]:
         from continuity.snapshot import Source, take_snapshot
 
+        self.parts.watch(OF_SNAPSHOT)
         with self._connection() as connection:
             source = Source(connection, self.fernet, self.order.airflow_version, self._connection)
             done = take_snapshot(source, self._store(), self._kms(), self.settings, self.order.snapshot_id)
-        return {"bytes": done.stored_bytes, "rows": done.rows}
+        return {"bytes": done.stored_bytes, "rows": done.rows, "is_delta": done.base is not None}
+
+    def proven_snapshot(self) -> dict[str, Any]:
+        """A snapshot that is read back, as the second task of the DAG does: later ones may be deltas of it."""
+        from continuity import verify
+
+        outcome = self.snapshot()
+        report = verify.read_back(self._store(), self._kms(), self.order.snapshot_id, self.order.kms_key)
+        verify.record(self._store(), report)
+        report.refuse_faults()
+        return outcome
 
     def restore(self) -> dict[str, Any]:
         """State, going live, history: the order in which a failover does them."""
         from continuity.restore import Target, restore_history
 
+        self.parts.watch(OF_RESTORE)
         began = time.perf_counter()
         live = self.go_live()
         with self._connection() as connection:
@@ -180,10 +195,10 @@ def main() -> int:
     order = Order(**json.load(sys.stdin))
     worker = Worker(order)
     action: Callable[[], dict[str, Any]] = getattr(worker, order.action)
-    began = time.perf_counter()
+    began, cpu = time.perf_counter(), time.process_time()
     outcome = action()
-    ended = time.perf_counter()
-    print(json.dumps({"seconds": ended - began, "peak_rss_mib": peak_rss_mib(), **outcome}))
+    taken = {"seconds": time.perf_counter() - began, "cpu_seconds": time.process_time() - cpu}
+    print(json.dumps({**taken, "peak_rss_mib": peak_rss_mib(), **outcome, "parts": worker.parts.seconds}))
     return 0
 
 

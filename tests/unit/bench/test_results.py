@@ -12,12 +12,22 @@ TOP, LEAST = 1000, 100
 SAMPLES = {
     ("bare", TOP): [{"seconds": 0.0, "peak_rss_mib": 100.0}],
     ("pg_dump", TOP): [{"seconds": seconds, "peak_rss_mib": 1.0, "bytes": 90} for seconds in (2.0, 9.0, 2.5)],
-    ("snapshot_local", TOP): [{"seconds": 5.0, "peak_rss_mib": 120.0, "bytes": 45, "mode": "full"}],
+    ("snapshot_local", TOP): [
+        {"seconds": 5.0, "peak_rss_mib": 120.0, "bytes": 45, "mode": "full", "parts": {"a": 1.0}}
+    ],
     ("restore_s3", TOP): [
-        {"seconds": 20.0, "peak_rss_mib": 131.0, "state_seconds": 1.0, "take_up_seconds": take_up}
+        {
+            "seconds": 20.0,
+            "peak_rss_mib": 131.0,
+            "state_seconds": 1.0,
+            "take_up_seconds": take_up,
+            "parts": {"carry": 1.0, "check": take_up},
+        }
         for take_up in (0.5, 3.0, 0.25)
     ],
-    ("restore_s3", LEAST): [{"seconds": 2.0, "peak_rss_mib": 99.0, "state_seconds": 0.75, "take_up_seconds": 0.25}],
+    ("restore_s3", LEAST): [
+        {"seconds": 2.0, "peak_rss_mib": 99.0, "state_seconds": 0.75, "take_up_seconds": 0.25, "parts": {}}
+    ],
 }
 
 
@@ -48,6 +58,11 @@ def test_going_live_is_state_and_taking_up_whatever_history_costs() -> None:
     assert figures["go_live_growth"] == 1.5
 
 
+def test_parts_are_medians_the_longest_first() -> None:
+    assert list(results.parts(SAMPLES, ("restore_s3", TOP)).items()) == [("carry", 1.0), ("check", 0.5)]
+    assert results.parts(SAMPLES, ("copy_out", TOP)) == {}
+
+
 def test_memory_is_the_highest_peak_over_the_import_of_the_same_size() -> None:
     assert results.peak_over_import(SAMPLES, TOP) == pytest.approx(31.0)
     assert results.peak_over_import(SAMPLES, LEAST) is None
@@ -56,9 +71,9 @@ def test_memory_is_the_highest_peak_over_the_import_of_the_same_size() -> None:
 
 def test_the_table_names_what_was_measured_in_the_order_of_the_titles() -> None:
     head, *rows = results.table(SAMPLES, TOP)
-    assert head[1:] == ["seconds", "database CPU s", "peak MiB", "stored MB"]
+    assert head[1:] == ["seconds", "own CPU s", "database CPU s", "peak MiB", "stored MB"]
     assert [row[0] for row in rows] == [results.TITLES[name] for name in ("pg_dump", "snapshot_local", "restore_s3")]
-    assert rows[0] == ["pg_dump -Fd -Z1 -j2", "2.50", "", "1", "0.0"]
+    assert rows[0] == ["pg_dump -Fd -Z1 -j2", "2.50", "", "", "1", "0.0"]
 
 
 def test_columns_stand_under_each_other() -> None:
