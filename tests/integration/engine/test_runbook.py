@@ -10,16 +10,19 @@ import sys
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from cryptography.fernet import Fernet
 
+from continuity import delta, layout
 from tests.conftest import chosen_versions
 from tests.integration.engine import compare
 from tests.integration.engine.compare import Row
 from tests.integration.engine.conftest import BUCKET, ROOT, Prepared, _fill, airflow_bin
+from tests.integration.engine.history import History
 from tests.integration.engine.oracle import (
     EXECUTING,
     HOLDING,
@@ -44,6 +47,7 @@ import os, sys, boto3
 command, (source, to) = sys.argv[1:-2], sys.argv[-2:]
 assert command == ["s3", "cp", "--recursive", "--only-show-errors"], command
 bucket, _, prefix = source.removeprefix("s3://").partition("/")
+os.makedirs(to, exist_ok=True)
 s3 = boto3.client("s3")
 for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
     for entry in page["Contents"]:
@@ -78,6 +82,11 @@ class ByHand:
     target: Side
     folder: Path
     airflow2: str
+    snapshot_id: str = SNAPSHOT
+
+    def take(self) -> None:
+        """The snapshot that is to be restored."""
+        self.source.snapshot(self.snapshot_id)
 
     def __call__(self, script: str) -> subprocess.CompletedProcess[str]:
         tools = self.folder / "bin"
@@ -104,7 +113,7 @@ class ByHand:
             "PGDATABASE": place.path.removeprefix("/"),
             "BUCKET": self.source.bucket,
             "ENVIRONMENT": self.source.environment,
-            "SNAPSHOT": SNAPSHOT,
+            "SNAPSHOT": self.snapshot_id,
             "FOLDER": str(self.folder / "snapshot"),
             "CHECKOUT": str(ROOT),
             "PYTHONDONTWRITEBYTECODE": "1",
@@ -146,7 +155,6 @@ def by_hand(cluster: Cluster, kms_key: str, airflow2: str, tmp_path: Path) -> It
         for name, key in ((source, prepared.fernet_key), (target, Fernet.generate_key().decode()))
     ]
     plant(sides[0])
-    sides[0].snapshot(SNAPSHOT)
     yield ByHand(sides[0], sides[1], tmp_path, airflow2)
     for name in names:
         cluster.drop(name)
@@ -231,6 +239,28 @@ def found_in(target: compare.Database, since: str) -> dict[str, list[Row]]:
 
 def test_the_commands_of_the_page_restore_every_row(by_hand: ByHand) -> None:
     """Failure covered: the restore needs the very platform that was lost."""
+    by_hand.take()
+    assert_restored(by_hand)
+
+
+def test_they_restore_every_row_of_a_delta(by_hand: ByHand, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Failure covered: by hand there is but the snapshot of yesterday."""
+    monkeypatch.setattr(layout, "LARGE_PAGES", 1)
+    monkeypatch.setattr(layout, "RANGE_PAGES", 1)
+    monkeypatch.setattr(delta, "WORTHWHILE", 1.0)
+    moment = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    by_hand.source.proven_snapshot(f"{moment}-00000000")
+    history = History(by_hand.source)
+    for kind in ("clear", "delete", "update", "finish"):
+        history.happen(kind, 3)
+    by_hand.snapshot_id = f"{moment}-00000001"
+    by_hand.take()
+    assert by_hand.source.store.read_json(by_hand.snapshot_id, "manifest.json")["base"]
+    assert_restored(by_hand)
+
+
+def assert_restored(by_hand: ByHand) -> None:
+    """By the commands of the page."""
     ((since,),) = ask(by_hand.source, "SELECT (now() AT TIME ZONE 'UTC')::text")
     assert by_hand.done(commands("2.", "3.")).splitlines() == ["t"]
     assert (by_hand.folder / "snapshot").stat().st_mode & 0o077 == 0
@@ -261,6 +291,7 @@ def test_the_commands_of_the_page_restore_every_row(by_hand: ByHand) -> None:
 
 def test_what_is_damaged_stops_it_and_changes_nothing(by_hand: ByHand) -> None:
     """Failure covered: half a restore by hand, which nobody notices."""
+    by_hand.take()
     before = everything(by_hand.target)
     store = by_hand.source.store
     log = store.read_if_present(SNAPSHOT, "log.history.copy.gz") or b""
@@ -280,6 +311,7 @@ def test_what_is_damaged_stops_it_and_changes_nothing(by_hand: ByHand) -> None:
 
 
 def test_secrets_can_be_opened_without_the_tool(by_hand: ByHand) -> None:
+    by_hand.take()
     by_hand.done(commands("2.", "Without the tool"))
     folder = by_hand.folder / "snapshot"
     source = read(by_hand.source)
