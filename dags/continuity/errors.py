@@ -72,6 +72,10 @@ class RestoreRefused(ContinuityError):
     """Restoring would lose or overwrite something; nothing was changed."""
 
 
+class PruneRefused(ContinuityError):
+    """Nothing may be deleted now: no verified base, another Region's lease, or a restore that is not done."""
+
+
 class LeaseUnreadable(ContinuityError):
     """The lease table does not answer: what was so far goes on."""
 

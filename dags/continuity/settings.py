@@ -23,6 +23,9 @@ DEFAULT_PARSE_DEADLINE = 900
 #: Hours until a snapshot is a base again, whatever changed since the last one.
 DEFAULT_BASE_INTERVAL = 24
 LONGEST_BASE_INTERVAL = 168
+#: Days of history that pruning leaves in the database.
+DEFAULT_HISTORY_DAYS = 90
+LONGEST_HISTORY_DAYS = 36_500
 
 #: What a snapshot holds, and what a restore carries: all there is, or what any Airflow version can take up.
 FULL = "full"
@@ -47,6 +50,42 @@ class InFlight:
 
 
 @dataclass(frozen=True)
+class Prune:
+    """How small `continuity_prune` keeps the database. schedule: of Airflow, None for never; history_days: what is
+    older may go."""
+
+    schedule: str | None = None
+    history_days: int = DEFAULT_HISTORY_DAYS
+
+    @classmethod
+    def parse(cls, value: Any, name: str) -> Prune:
+        document = _mapping(value, name, f'{{"schedule": null, "history_days": {DEFAULT_HISTORY_DAYS}}}')
+        _no_other_keys(document, ("schedule", "history_days"), name)
+        schedule = document.get("schedule")
+        if schedule is not None:
+            schedule = _text(schedule, f"{name}.schedule")
+        return cls(schedule, _days(document.get("history_days", DEFAULT_HISTORY_DAYS), f"{name}.history_days"))
+
+
+@dataclass(frozen=True)
+class PruneConf:
+    """Checked run configuration of `continuity_prune`; history_days: None for that of the settings."""
+
+    dry_run: bool = False
+    history_days: int | None = None
+
+    @classmethod
+    def parse(cls, conf: Any) -> PruneConf:
+        """Raises BadInput naming the field."""
+        document = _mapping(conf, "conf", '{"dry_run": true, "history_days": 90}')
+        _no_other_keys(document, ("dry_run", "history_days"), "conf")
+        dry_run, days = document.get("dry_run", False), document.get("history_days")
+        if not isinstance(dry_run, bool):
+            raise BadInput("conf.dry_run", f"{dry_run!r} is neither", "true or false")
+        return cls(dry_run, None if days is None else _days(days, "conf.history_days"))
+
+
+@dataclass(frozen=True)
 class Settings:
     """What Terraform tells the metadata DAGs of one Region (`continuity/settings.<region>.json`)."""
 
@@ -61,13 +100,17 @@ class Settings:
     local_connections: tuple[str, ...] = ()
     in_flight: InFlight = InFlight()
     base_interval_hours: int = DEFAULT_BASE_INTERVAL
+    prune: Prune = Prune()
 
     @classmethod
     def parse(cls, value: Any) -> Settings:
         """Raises BadInput naming the field."""
         document = _mapping(value, "settings", "a JSON object")
         required = ("environment", "region", "snapshot_bucket", "kms_key", "lease_table")
-        optional = ("dag_prefix", "tables", "local_variables", "local_connections", "in_flight", "base_interval_hours")
+        optional = (
+            *("dag_prefix", "tables", "local_variables", "local_connections", "in_flight"),
+            *("base_interval_hours", "prune"),
+        )
         _no_other_keys(document, required + optional, "settings")
         texts = {name: _text(document.get(name), f"settings.{name}") for name in required}
         tables = _mapping(document.get("tables", {}), "settings.tables", 'an object of table name to "carry" or "skip"')
@@ -86,6 +129,7 @@ class Settings:
             base_interval_hours=_hours(
                 document.get("base_interval_hours", DEFAULT_BASE_INTERVAL), "settings.base_interval_hours"
             ),
+            prune=Prune.parse(document.get("prune", {}), "settings.prune"),
         )
 
     def local_patterns(self, table: str) -> tuple[str, ...]:
@@ -115,6 +159,15 @@ def load_settings(folder: Path | None = None, environ: Mapping[str, str] = os.en
     if settings.region != region:
         raise BadInput("settings.region", f"{settings.region!r} is not the Region of this worker", repr(region))
     return settings
+
+
+def prune_schedule() -> str | None:
+    """When `continuity_prune` runs; None where the settings do not say. For its DAG file, which must always parse: what
+    is wrong with settings the tasks tell."""
+    try:
+        return load_settings().prune.schedule
+    except BadInput:
+        return None
 
 
 @dataclass(frozen=True)
@@ -202,6 +255,12 @@ def _seconds(value: Any) -> int:
         raise BadInput(
             "conf.parse_deadline_seconds", f"{value!r} is no number of seconds", "a whole number from 0 to 86400"
         )
+    return value
+
+
+def _days(value: Any, name: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= LONGEST_HISTORY_DAYS:
+        raise BadInput(name, f"{value!r} is no number of days", f"a whole number from 1 to {LONGEST_HISTORY_DAYS}")
     return value
 
 

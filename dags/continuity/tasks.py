@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -13,17 +14,20 @@ from continuity import beat as beats
 from continuity import connect, errors, verify
 from continuity import guard as guards
 from continuity import ledger as ledgers
+from continuity import prune as prunes
 from continuity.aws import IMPATIENT, client
+from continuity.catalog import read_catalog
 from continuity.ledger import Ledger
 from continuity.live import Outcome, go_live
 from continuity.manifest import NAME as MANIFEST
 from continuity.manifest import Manifest
+from continuity.policy import make_plan
 from continuity.portable_rest import go_live_by_rest, restore_by_rest
 from continuity.portable_restore import restore_portable
 from continuity.portable_snapshot import Outside, take_portable
 from continuity.rest import RestApi
 from continuity.restore import ACCEPT, Snapshot, Target, open_snapshot, restore_history, restore_state, transaction
-from continuity.settings import PORTABLE, RunConf, Settings, load_settings, parse_request_id
+from continuity.settings import PORTABLE, PruneConf, RunConf, Settings, load_settings, parse_request_id
 from continuity.snapshot import Source, take_snapshot
 from continuity.storage import SnapshotStore
 from continuity.task_sdk import TaskSdk
@@ -189,6 +193,27 @@ def guard() -> dict[str, Any]:
         paused = guards.fence(connection, lease) if guards.held_elsewhere(lease, settings) else []
         forgotten = forget_old_runs(connection, guards.DAG_ID)
     return {"holder": lease.holder if lease else "", "paused": len(paused), "forgotten_runs": forgotten}
+
+
+def pruned(conf: Any) -> dict[str, Any]:
+    """`continuity_prune`: nothing goes that a verified base does not hold."""
+    settings = load_settings()
+    order = PruneConf.parse(conf)
+    now = datetime.now(UTC)
+    before = now - timedelta(days=order.history_days or settings.prune.history_days)
+    store = _store(settings)
+    with connect.own_connection(connect.engine()) as connection:
+        try:
+            _refuse_if_fenced(settings)
+            with transaction(connection) as cursor:
+                ledgers.refuse_half_restored(ledgers.read(cursor))
+                base = prunes.find_base(cursor, store, settings, now, connect.airflow_version())
+                plan = make_plan(read_catalog(cursor), settings.tables)
+        except errors.ContinuityError as refusal:
+            raise errors.PruneRefused(f"nothing was deleted: {refusal}") from None
+        outcome = prunes.prune(connection, plan, base, before, dry_run=order.dry_run)
+        forgotten = forget_old_runs(connection, prunes.DAG_ID, KEPT_OF_SNAPSHOTS)
+    return {**outcome.as_answer(), "forgotten_runs": forgotten}
 
 
 def _forget_old_runs(dag_id: str, kept: str) -> int:

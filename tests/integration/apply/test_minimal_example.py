@@ -57,7 +57,7 @@ def test_an_environment_from_nothing_to_fenced_to_nothing(
     assert environment["Status"] == "AVAILABLE"
     answer = mwaa.invoke_rest_api(Name="minimal", Method="GET", Path="/dags", QueryParameters={"limit": 100})
     dags = {dag["dag_id"] for dag in answer["RestApiResponse"]["dags"]}
-    own = {"snapshot", "restore", "go_live", "beat", "guard"}
+    own = {"snapshot", "restore", "go_live", "beat", "guard", "prune"}
     assert {f"continuity_{name}" for name in own} <= dags
 
     bucket = environment["SourceBucketArn"].rsplit(":", 1)[1]
