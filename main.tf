@@ -127,6 +127,7 @@ module "continuity" {
     local_connections   = var.snapshot.local_connections
   }
   retention          = var.retention
+  prune              = var.prune
   heartbeat          = var.heartbeat
   failover           = var.failover
   function_package   = var.function_package

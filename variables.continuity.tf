@@ -90,6 +90,30 @@ variable "retention" {
   }
 }
 
+variable "prune" {
+  type = object({
+    schedule     = optional(string)
+    history_days = optional(number, 90)
+  })
+  description = <<-EOT
+    The DAG `continuity_prune`, which keeps the metadata database small: it deletes what `airflow db clean` would, but only rows that a snapshot which was read back holds as they are.
+    - `schedule`: a cron expression of Airflow (five fields, UTC) or a preset such as `@daily`; null, the default, never runs it by itself,
+    - `history_days`: what is older may go. It stays in the snapshots for as long as `retention` keeps them.
+  EOT
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = var.prune.schedule == null || can(regex("^(@(hourly|daily|weekly|monthly)|([0-9A-Za-z*,/#-]+ ){4}[0-9A-Za-z*,/#-]+)$", var.prune.schedule))
+    error_message = "`prune.schedule` must be a cron expression of five fields such as \"0 4 * * *\", \"@hourly\", \"@daily\", \"@weekly\", \"@monthly\", or null."
+  }
+
+  validation {
+    condition     = floor(var.prune.history_days) == var.prune.history_days && var.prune.history_days >= 1 && var.prune.history_days <= 36500
+    error_message = "`prune.history_days` must be a whole number from 1 to 36500."
+  }
+}
+
 variable "heartbeat" {
   type = object({
     schedule = optional(string, "rate(1 minute)")

@@ -16,6 +16,7 @@ locals {
     local_variables     = var.snapshot.local_variables
     local_connections   = var.snapshot.local_connections
     in_flight           = var.failover.in_flight
+    prune               = var.prune
   }
 
   dag_policy_json = jsonencode({

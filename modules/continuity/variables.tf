@@ -195,6 +195,16 @@ variable "retention" {
   nullable    = false
 }
 
+variable "prune" {
+  type = object({
+    schedule     = optional(string)
+    history_days = optional(number, 90)
+  })
+  description = "When `continuity_prune` runs (a schedule of Airflow; null: never by itself), and how many days of history it leaves in the database."
+  default     = {}
+  nullable    = false
+}
+
 variable "heartbeat" {
   type = object({
     schedule = optional(string, "rate(1 minute)")

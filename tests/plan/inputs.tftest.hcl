@@ -296,3 +296,23 @@ run "a_retention_that_never_runs_is_refused" {
 
   expect_failures = [var.retention]
 }
+
+run "a_prune_schedule_of_six_fields_is_refused" {
+  command = plan
+
+  variables {
+    prune = { schedule = "cron(0 4 * * ? *)" }
+  }
+
+  expect_failures = [var.prune]
+}
+
+run "pruning_everything_is_refused" {
+  command = plan
+
+  variables {
+    prune = { schedule = "@daily", history_days = 0 }
+  }
+
+  expect_failures = [var.prune]
+}

@@ -9,7 +9,17 @@ from typing import Any
 import pytest
 
 from continuity.errors import BadInput
-from continuity.settings import InFlight, RunConf, Settings, load_settings, matches, parse_request_id
+from continuity.settings import (
+    InFlight,
+    Prune,
+    PruneConf,
+    RunConf,
+    Settings,
+    load_settings,
+    matches,
+    parse_request_id,
+    prune_schedule,
+)
 
 SETTINGS = {
     "environment": "analytics",
@@ -22,6 +32,7 @@ SETTINGS = {
     "local_variables": ["region_*"],
     "local_connections": [],
     "in_flight": {"default": "rerun", "dags": {"billing": "fail"}},
+    "prune": {"schedule": "0 4 * * *", "history_days": 30},
 }
 SNAPSHOT_ID = "20260131T235959Z-0a1b2c3d"
 
@@ -30,6 +41,8 @@ def test_settings_as_terraform_writes_them(tmp_path: Path) -> None:
     (tmp_path / "settings.us-east-1.json").write_text(json.dumps(SETTINGS))
     settings = load_settings(tmp_path, {"AWS_DEFAULT_REGION": "us-east-1"})
     assert settings.in_flight == InFlight("rerun", {"billing": "fail"})
+    assert settings.prune == Prune("0 4 * * *", 30)
+    assert Settings.parse({**SETTINGS, "prune": {"schedule": None}}).prune == Prune(None, 90)
     assert settings.local_patterns("variable") == ("region_*",)
     assert settings.local_patterns("slot_pool") == ()
     assert matches("region_bucket", settings.local_variables)
@@ -63,6 +76,11 @@ def test_missing_settings_are_told(tmp_path: Path) -> None:
         ({"in_flight": {"default": "keep"}}, "settings.in_flight.default"),
         ({"in_flight": {"dags": {"a": 1}}}, "settings.in_flight.dags.a"),
         ({"in_flight": {"dag": {}}}, "settings.in_flight.dag"),
+        ({"prune": []}, "settings.prune"),
+        ({"prune": {"schedule": ""}}, "settings.prune.schedule"),
+        ({"prune": {"history_days": 0}}, "settings.prune.history_days"),
+        ({"prune": {"history_days": True}}, "settings.prune.history_days"),
+        ({"prune": {"days": 1}}, "settings.prune.days"),
         ({"surprise": 1}, "settings.surprise"),
     ],
 )
@@ -92,6 +110,32 @@ def test_wrong_run_configuration_names_the_field(conf: Any, field: str) -> None:
     with pytest.raises(BadInput) as refused:
         RunConf.parse(conf)
     assert refused.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("conf", "field"),
+    [
+        ([], "conf"),
+        ({"dry_run": "yes"}, "conf.dry_run"),
+        ({"history_days": 0}, "conf.history_days"),
+        ({"snapshot_id": SNAPSHOT_ID}, "conf.snapshot_id"),
+    ],
+)
+def test_a_wrong_order_to_prune_names_the_field(conf: Any, field: str) -> None:
+    with pytest.raises(BadInput) as refused:
+        PruneConf.parse(conf)
+    assert refused.value.field == field
+
+
+def test_an_order_to_prune() -> None:
+    assert PruneConf.parse({}) == PruneConf(dry_run=False, history_days=None)
+    assert PruneConf.parse({"dry_run": True, "history_days": 7}) == PruneConf(dry_run=True, history_days=7)
+
+
+def test_the_dag_file_parses_whatever_the_settings_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_REGION", raising=False)
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    assert prune_schedule() is None
 
 
 @pytest.mark.parametrize("seconds", [-1, True, "900", 1.5, 10**6])
