@@ -86,7 +86,7 @@ def find_base(cursor: Any, store: SnapshotStore, settings: Settings, now: dateti
         raise NoBase(f"base {base_id} was found damaged when it was read back")
     _, following = layouts.transactions(cursor)
     if layout.database != layouts.database_of(cursor) or layout.range_pages != layouts.RANGE_PAGES:
-        raise NoBase(f"base {base_id} is of another database")
+        raise NoBase(f"base {base_id} is of another database, or of before its server was started")
     if not 0 <= following - layout.horizon < layouts.COMPARABLE:
         raise NoBase(f"too many transactions have passed since base {base_id}")
     return Base(found, layout)

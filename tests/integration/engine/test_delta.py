@@ -15,6 +15,8 @@ from psycopg2 import sql
 
 from continuity import delta, layout, verify
 from continuity.errors import NoBase, SnapshotDamaged
+from mwaa_continuity import snapshots
+from mwaa_continuity.errors import SnapshotRefused
 from tests.integration.engine.history import CHANGED, KINDS, History, lying_nth
 from tests.integration.engine.oracle import ask, assert_restores, cursor_on
 from tests.integration.engine.worker import Side
@@ -213,7 +215,10 @@ def test_a_delta_is_no_better_than_its_base(sides: Make) -> None:
     key = source.store.key(base.snapshot_id, named.name)
     body = source.client("s3").get_object(Bucket=source.bucket, Key=key)["Body"].read()
 
+    assert proven(source, taken.snapshot_id) == proven_new(source, taken.snapshot_id) == taken.rows
     source.client("s3").put_object(Bucket=source.bucket, Key=key, Body=body[:-1] + b"?")
+    with pytest.raises(SnapshotRefused, match=f"in its base {base.snapshot_id} {named.name} was altered"):
+        proven(source, taken.snapshot_id)
     target = sides("target", environment=source.environment)
     target.restore_state(taken.snapshot_id)
     with pytest.raises(SnapshotDamaged, match=r"xcom.*its content is not what its manifest says"):
@@ -230,3 +235,15 @@ def test_a_delta_is_no_better_than_its_base(sides: Make) -> None:
     verify.record(source.store, verify.Report(base, (verify.Fault("log", "altered"),)))
     with pytest.raises(SnapshotDamaged, match=r"altered \(found when the snapshot was read back"):
         sides("target", environment=source.environment).restore_state(taken.snapshot_id)
+
+
+def proven(side: Side, snapshot_id: str) -> int:
+    """Rows of a snapshot that the functions find good, as before a restore."""
+    found = snapshots.prove(side.client("s3"), side.client("kms"), side.bucket, side.environment, snapshot_id)
+    return found.rows
+
+
+def proven_new(side: Side, snapshot_id: str) -> int:
+    """The same as right after it was taken."""
+    found = snapshots.prove_new(side.client("s3"), side.client("kms"), side.bucket, side.environment, snapshot_id)
+    return found.rows
