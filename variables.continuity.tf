@@ -153,6 +153,7 @@ variable "failover" {
     heartbeat_seconds      = optional(number, 300)
     parse_deadline_seconds = optional(number, 900)
     health_function_arn    = optional(string)
+    history_days           = optional(number)
     in_flight = optional(object({
       default = optional(string, "rerun")
       dags    = optional(map(string), {})
@@ -169,6 +170,7 @@ variable "failover" {
     - `parse_deadline_seconds`: how long go-live waits for DAGs to be parsed,
     - `health_function_arn`: a function of the caller in the place of `heartbeat_check`; it publishes `UnknownHealth`, `Unhealthy` and `Healthy` (0 or 1,
       namespace `MwaaContinuity`, dimension `Environment`) itself, or the alarm of unknown health sees nothing,
+    - `history_days`: how many days before the cut the history reaches back that is restored, by when runs ended; older history stays in the snapshot. Null restores all,
     - `in_flight`: what happens to work that was in flight at the cut, by `default` and in `dags` by DAG id: `rerun` or `fail`.
   EOT
   default     = {}
@@ -192,6 +194,11 @@ variable "failover" {
   validation {
     condition     = var.failover.heartbeat_seconds >= 60
     error_message = "`failover.heartbeat_seconds` must be at least 60: metadata DAGs send a heartbeat every 20 seconds once they run."
+  }
+
+  validation {
+    condition     = var.failover.history_days == null || try(floor(var.failover.history_days) == var.failover.history_days && var.failover.history_days >= 1 && var.failover.history_days <= 36500, false)
+    error_message = "`failover.history_days` must be a whole number from 1 to 36500, or null for all history."
   }
 
   validation {

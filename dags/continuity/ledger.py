@@ -38,7 +38,8 @@ class Ledger:
     to the ids of a table; maps: ids of a table that became others than that, old (text) to new; inactive: DAGs that
     were not active at the cut; done: names of restored objects; history: names of the history objects that have a
     place here; missing_dags: DAGs that were not parsed when it went live; mode: full or portable; left_out: what the
-    latter did not carry, in words; by_rest: whether it was restored without the database, hence without last runs.
+    latter did not carry, in words; by_rest: whether it was restored without the database, hence without last runs;
+    history_days: how many days before the cut the history reaches back, None for all.
     """
 
     snapshot_id: str
@@ -57,6 +58,7 @@ class Ledger:
     mode: str = FULL
     left_out: list[str] = field(default_factory=list)
     by_rest: bool = False
+    history_days: int | None = None
 
     @property
     def to_come(self) -> list[str]:

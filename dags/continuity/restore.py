@@ -9,12 +9,12 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from psycopg2 import extensions, sql
 
-from continuity import lanes, policy, portable, prepare, secrets, verify
+from continuity import lanes, policy, portable, prepare, recent, secrets, verify
 from continuity import ledger as ledgers
 from continuity.carry import Carrier, reserve_ids
 from continuity.catalog import Catalog, alembic_heads, independent, insert_order, read_catalog
@@ -135,6 +135,7 @@ def restore_history(target: Target, snapshot: Snapshot, settings: Settings) -> i
         catalog = read_catalog(cursor)
         plan = policy.make_plan(catalog, settings.tables)
     entries = {entry.name: entry for entry in tables_in_order(manifest, catalog, plan) if entry.history}
+    cut_at = datetime.fromisoformat(manifest.cut_at)
 
     def carry(session: Any, names: Sequence[str]) -> int:
         rows = 0
@@ -142,7 +143,7 @@ def restore_history(target: Target, snapshot: Snapshot, settings: Settings) -> i
             with transaction(session) as cursor:
                 ledgers.take_turn(cursor, ledgers.history_lock(name))
                 stager = Stager(cursor, snapshot.store, manifest.snapshot_id, snapshot.data_key, target.fernet)
-                rows += _carry_history_of(stager, catalog, plan, entries[name])
+                rows += _carry_history_of(stager, catalog, plan, entries[name], cut_at)
         return rows
 
     families = independent(catalog, entries)
@@ -200,6 +201,7 @@ def _carry_state(
         state_at="",
         unpaused=sum(not paused for paused in manifest.paused.values()),
         offsets=carrier.offsets,
+        history_days=settings.history_days,
     )
     in_order = tables_in_order(manifest, carrier.catalog, carrier.plan)
     for entry in sorted(in_order, key=lambda entry: entry.name in LAST):
@@ -235,7 +237,7 @@ def still_needed(manifest: Manifest, carrier: Carrier) -> set[str]:
     return {name for found in targets for name in found}
 
 
-def _carry_history_of(stager: Stager, catalog: Catalog, plan: policy.Plan, entry: TableEntry) -> int:
+def _carry_history_of(stager: Stager, catalog: Catalog, plan: policy.Plan, entry: TableEntry, cut_at: datetime) -> int:
     """Carry a table's history within the caller's transaction, unless that is done; returns its rows."""
     cursor = stager.cursor
     ledger = ledgers.read_for(cursor, stager.snapshot_id)
@@ -246,9 +248,13 @@ def _carry_history_of(stager: Stager, catalog: Catalog, plan: policy.Plan, entry
     if entry.history_name in ledger.done:
         return 0
     stager.load_history(entry, catalog[entry.name])
+    rows = entry.history_rows
+    if ledger.history_days:
+        since = cut_at - timedelta(days=ledger.history_days)
+        rows -= recent.leave_out_older(cursor, catalog[entry.name], plan, ledger.offsets, since)
     prepare.stage_history(cursor, entry)
     Carrier(cursor, catalog, plan, ledger.offsets, ledger.maps).carry(entry)
-    if entry.history_rows >= TELLING_ROWS:
+    if rows >= TELLING_ROWS:
         # What the planner knows of the table is of a time when it held next to nothing: checking a foreign key to it
         # may then read all rows of a DAG for each row that points there, and so may the scheduler.
         cursor.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(entry.name)))
@@ -256,5 +262,5 @@ def _carry_history_of(stager: Stager, catalog: Catalog, plan: policy.Plan, entry
     ledger = ledgers.read_for(cursor, stager.snapshot_id, lock=True) or ledger
     ledger.done.append(entry.history_name)
     ledgers.write(cursor, ledger)
-    log.info("history of %s restored: %d rows", entry.name, entry.history_rows)
-    return entry.history_rows
+    log.info("history of %s restored: %d of %d rows", entry.name, rows, entry.history_rows)
+    return rows

@@ -79,15 +79,18 @@ class PruneConf:
         """Raises BadInput naming the field."""
         document = _mapping(conf, "conf", '{"dry_run": true, "history_days": 90}')
         _no_other_keys(document, ("dry_run", "history_days"), "conf")
-        dry_run, days = document.get("dry_run", False), document.get("history_days")
+        dry_run = document.get("dry_run", False)
         if not isinstance(dry_run, bool):
             raise BadInput("conf.dry_run", f"{dry_run!r} is neither", "true or false")
-        return cls(dry_run, None if days is None else _days(days, "conf.history_days"))
+        return cls(dry_run, _optional_days(document.get("history_days"), "conf.history_days"))
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What Terraform tells the metadata DAGs of one Region (`continuity/settings.<region>.json`)."""
+    """What Terraform tells the metadata DAGs of one Region (`continuity/settings.<region>.json`).
+
+    history_days: how many days before the cut the history reaches back that a restore carries, None for all.
+    """
 
     environment: str
     region: str
@@ -101,6 +104,7 @@ class Settings:
     in_flight: InFlight = InFlight()
     base_interval_hours: int = DEFAULT_BASE_INTERVAL
     prune: Prune = Prune()
+    history_days: int | None = None
 
     @classmethod
     def parse(cls, value: Any) -> Settings:
@@ -109,7 +113,7 @@ class Settings:
         required = ("environment", "region", "snapshot_bucket", "kms_key", "lease_table")
         optional = (
             *("dag_prefix", "tables", "local_variables", "local_connections", "in_flight"),
-            *("base_interval_hours", "prune"),
+            *("base_interval_hours", "prune", "history_days"),
         )
         _no_other_keys(document, required + optional, "settings")
         texts = {name: _text(document.get(name), f"settings.{name}") for name in required}
@@ -130,6 +134,7 @@ class Settings:
                 document.get("base_interval_hours", DEFAULT_BASE_INTERVAL), "settings.base_interval_hours"
             ),
             prune=Prune.parse(document.get("prune", {}), "settings.prune"),
+            history_days=_optional_days(document.get("history_days"), "settings.history_days"),
         )
 
     def local_patterns(self, table: str) -> tuple[str, ...]:
@@ -179,6 +184,7 @@ class RunConf:
     in_flight: InFlight | None = None
     parse_deadline_seconds: int = DEFAULT_PARSE_DEADLINE
     mode: str = FULL
+    history_days: int | None = None
 
     @classmethod
     def parse(cls, conf: Any, optional: tuple[str, ...] = ()) -> RunConf:
@@ -193,6 +199,7 @@ class RunConf:
             in_flight=InFlight.parse(in_flight, "conf.in_flight") if in_flight is not None else None,
             parse_deadline_seconds=_seconds(document.get("parse_deadline_seconds", DEFAULT_PARSE_DEADLINE)),
             mode=_choice(document.get("mode", FULL), "conf.mode", MODES),
+            history_days=_optional_days(document.get("history_days"), "conf.history_days"),
         )
 
 
@@ -262,6 +269,10 @@ def _days(value: Any, name: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= LONGEST_HISTORY_DAYS:
         raise BadInput(name, f"{value!r} is no number of days", f"a whole number from 1 to {LONGEST_HISTORY_DAYS}")
     return value
+
+
+def _optional_days(value: Any, name: str) -> int | None:
+    return None if value is None else _days(value, name)
 
 
 def _hours(value: Any, name: str) -> int:

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -96,7 +97,7 @@ def restored_state(conf: Any) -> dict[str, Any]:
     """`continuity_restore`, task `state`."""
     settings = load_settings()
     with _answering(settings, conf, errors.RESTORE_FAILED) as answer:
-        run = RunConf.parse(conf, optional=("in_flight", "mode"))
+        run = RunConf.parse(conf, optional=("in_flight", "mode", "history_days"))
         found = open_snapshot(_store(settings), client("kms", settings.region), settings, run.snapshot_id)
         ledger, already = _restore(found, settings, run)
         answer.output = {
@@ -121,13 +122,14 @@ def _restore(found: Snapshot, settings: Settings, run: RunConf) -> tuple[Ledger,
         target = Target(connection, connect.fernet_keys())
         if run.mode == PORTABLE:
             return restore_portable(target, found, settings)
-        return restore_state(target, found, settings, run.in_flight or settings.in_flight)
+        wanted = replace(settings, history_days=run.history_days or settings.history_days)
+        return restore_state(target, found, wanted, run.in_flight or settings.in_flight)
 
 
 def restored_history(conf: Any) -> dict[str, Any]:
     """`continuity_restore`, task `history`; nobody waits for it."""
     settings = load_settings()
-    run = RunConf.parse(conf, optional=("in_flight", "mode"))
+    run = RunConf.parse(conf, optional=("in_flight", "mode", "history_days"))
     if run.mode == PORTABLE:
         return {"snapshot_id": run.snapshot_id, "rows": 0}
     found = open_snapshot(_store(settings), client("kms", settings.region), settings, run.snapshot_id)

@@ -17,6 +17,7 @@ locals {
     local_connections   = var.snapshot.local_connections
     in_flight           = var.failover.in_flight
     prune               = var.prune
+    history_days        = var.failover.history_days
   }
 
   dag_policy_json = jsonencode({

@@ -316,3 +316,13 @@ run "pruning_everything_is_refused" {
 
   expect_failures = [var.prune]
 }
+
+run "half_a_day_of_history_is_refused" {
+  command = plan
+
+  variables {
+    failover = { history_days = 0.5 }
+  }
+
+  expect_failures = [var.failover]
+}

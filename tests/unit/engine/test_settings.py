@@ -43,6 +43,8 @@ def test_settings_as_terraform_writes_them(tmp_path: Path) -> None:
     assert settings.in_flight == InFlight("rerun", {"billing": "fail"})
     assert settings.prune == Prune("0 4 * * *", 30)
     assert Settings.parse({**SETTINGS, "prune": {"schedule": None}}).prune == Prune(None, 90)
+    assert settings.history_days is None
+    assert Settings.parse({**SETTINGS, "history_days": 30}).history_days == 30
     assert settings.local_patterns("variable") == ("region_*",)
     assert settings.local_patterns("slot_pool") == ()
     assert matches("region_bucket", settings.local_variables)
@@ -81,6 +83,7 @@ def test_missing_settings_are_told(tmp_path: Path) -> None:
         ({"prune": {"history_days": 0}}, "settings.prune.history_days"),
         ({"prune": {"history_days": True}}, "settings.prune.history_days"),
         ({"prune": {"days": 1}}, "settings.prune.days"),
+        ({"history_days": 0}, "settings.history_days"),
         ({"surprise": 1}, "settings.surprise"),
     ],
 )
@@ -143,6 +146,15 @@ def test_a_deadline_is_a_whole_number_of_seconds(seconds: Any) -> None:
     conf = {"snapshot_id": SNAPSHOT_ID, "parse_deadline_seconds": seconds}
     with pytest.raises(BadInput, match=r"conf\.parse_deadline_seconds"):
         RunConf.parse(conf, optional=("parse_deadline_seconds",))
+
+
+def test_days_of_history_are_for_a_restore_only() -> None:
+    conf = {"snapshot_id": SNAPSHOT_ID, "history_days": 7}
+    assert RunConf.parse(conf, optional=("history_days",)).history_days == 7
+    with pytest.raises(BadInput, match=r"conf\.history_days: unknown field"):
+        RunConf.parse(conf)
+    with pytest.raises(BadInput, match=r"conf\.history_days: '7' is no number of days"):
+        RunConf.parse({**conf, "history_days": "7"}, optional=("history_days",))
 
 
 def test_a_request_can_be_answered_even_if_the_rest_is_wrong() -> None:
