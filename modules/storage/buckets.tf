@@ -99,7 +99,7 @@ locals {
     })
     snapshot = merge(local.abort_uploads, {
       superseded-specs     = { prefix = "spec/", tag = null, expire_days = null, noncurrent_days = 7 }
-      superseded-snapshots = { prefix = "snapshots/", tag = "superseded", expire_days = 1, noncurrent_days = 1 }
+      superseded-snapshots = { prefix = null, tag = "superseded", expire_days = 1, noncurrent_days = 1 }
       deletion-markers     = { prefix = "snapshots/", tag = null, expire_days = null, noncurrent_days = null }
       work                 = { prefix = "work/", tag = null, expire_days = 1, noncurrent_days = 1 }
     })
@@ -119,14 +119,15 @@ resource "aws_s3_bucket_lifecycle_configuration" "this" {
       status = "Enabled"
 
       filter {
-        prefix = rule.value.tag == null ? rule.value.prefix : null
+        prefix = rule.value.prefix
 
-        dynamic "and" {
+        # Not beside a prefix: the provider would add a size there, which leaves out empty objects.
+        dynamic "tag" {
           for_each = rule.value.tag == null ? [] : [rule.value.tag]
 
           content {
-            prefix = rule.value.prefix
-            tags   = { continuity = and.value }
+            key   = "continuity"
+            value = tag.value
           }
         }
       }

@@ -138,8 +138,8 @@ run "only_superseded_snapshots_and_work_expire" {
 
   assert {
     condition = [
-      for rule in aws_s3_bucket_lifecycle_configuration.this["snapshot"].rule : [rule.filter[0].and[0].prefix, rule.filter[0].and[0].tags["continuity"]] if rule.id == "superseded-snapshots"
-    ] == [["snapshots/", "superseded"]]
+      for rule in aws_s3_bucket_lifecycle_configuration.this["snapshot"].rule : [rule.filter[0].tag[0].key, rule.filter[0].tag[0].value] if rule.id == "superseded-snapshots"
+    ] == [["continuity", "superseded"]]
     error_message = "Superseded is what retention tagged so."
   }
 
