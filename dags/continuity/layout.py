@@ -25,7 +25,7 @@ from continuity.errors import SnapshotDamaged
 from continuity.lanes import shared_out
 from continuity.policy import Plan
 from continuity.rules import Rule
-from continuity.selection import rows_of, selected_rows, state_rows_by_range
+from continuity.selection import others_by_range, rows_of, state_rows_by_range
 
 NAME = "layout.json.gz"
 FORMAT = 1
@@ -185,15 +185,16 @@ def described(sessions: Sequence[Any], found: Survey, catalog: Catalog, plan: Pl
 
     def ranges(session: Any, name: str) -> Ranges:
         counted = found.tables[name]
-        state = [0] * len(counted.old)
+        rows, state = list(counted.present), [0] * len(counted.old)
         with session.cursor() as cursor:
-            selected = _count_ranges(cursor, catalog[name], selected_rows(catalog[name], catalog))
+            cursor.execute(others_by_range(catalog[name], catalog, RANGE_PAGES))
+            for number, others in cursor.fetchall():
+                rows[number] -= others
             if plan.rules[name].phase == "split":
                 cursor.execute(state_rows_by_range(catalog[name], catalog, ids, RANGE_PAGES))
                 for number, of_state in cursor.fetchall():
                     state[number] = of_state
-        rows = tuple(met for met, _ in selected[: len(state)])
-        return Ranges(counted.filenode, counted.selection, counted.present, rows, tuple(state))
+        return Ranges(counted.filenode, counted.selection, counted.present, tuple(rows), tuple(state))
 
     names = list(found.tables)
     tables = dict(zip(names, shared_out(names, sessions, ranges), strict=True))
@@ -201,11 +202,11 @@ def described(sessions: Sequence[Any], found: Survey, catalog: Catalog, plan: Pl
 
 
 def _count(cursor: Any, catalog: Catalog, table: Table, since: int | None) -> Counted:
-    limit = -1
+    is_old: sql.Composable = sql.SQL("TRUE")
     if since is not None:  # by this very session: each counts ages from the transaction that is newest when it begins
         cursor.execute("SELECT age(%s::xid)", (str(since % 2**32),))
-        limit = cursor.fetchone()[0]
-    counts = _count_ranges(cursor, table, sql.SQL("age(t.xmin) > {}").format(sql.Literal(limit)))
+        is_old = sql.SQL("age(t.xmin) > {}").format(sql.Literal(cursor.fetchone()[0]))
+    counts = _count_ranges(cursor, table, is_old)
     # Now, as counting keeps others from giving the table another file until the transaction ends.
     cursor.execute("SELECT pg_relation_filenode(%s::regclass)::bigint", (sql.Identifier(table.name).as_string(cursor),))
     filenode = cursor.fetchone()[0]

@@ -55,13 +55,19 @@ def in_order(query: sql.Composable) -> sql.Composed:
 
 def state_rows_by_range(table: Table, catalog: Catalog, ids: StateIds, range_pages: int) -> sql.Composed:
     """`SELECT` of (number of a range of pages, how many rows of the state lie in it)."""
-    return sql.SQL(
-        "SELECT (t.ctid::text::point)[0]::bigint / {}, count(*) FROM {} t WHERE {} AND {} GROUP BY 1"
-    ).format(
-        sql.Literal(range_pages),
-        sql.Identifier(table.name),
-        selected_rows(table, catalog),
-        _of_state(table, catalog, ids),
+    state = sql.SQL("{} AND {}").format(selected_rows(table, catalog), _of_state(table, catalog, ids))
+    return _few_by_range(table, state, range_pages)
+
+
+def others_by_range(table: Table, catalog: Catalog, range_pages: int) -> sql.Composed:
+    """`SELECT` of (number of a range of pages, how many rows that no snapshot selects lie in it)."""
+    return _few_by_range(table, sql.SQL("({}) IS NOT TRUE").format(selected_rows(table, catalog)), range_pages)
+
+
+def _few_by_range(table: Table, condition: sql.Composable, range_pages: int) -> sql.Composed:
+    """The number of a row's page is costly to get: this is for conditions that few rows meet."""
+    return sql.SQL("SELECT (t.ctid::text::point)[0]::bigint / {}, count(*) FROM {} t WHERE {} GROUP BY 1").format(
+        sql.Literal(range_pages), sql.Identifier(table.name), condition
     )
 
 

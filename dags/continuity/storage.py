@@ -58,8 +58,7 @@ class Upload:
 
     def __init__(self, s3: Any, bucket: str, key: str) -> None:
         self._s3, self._bucket, self._key = s3, bucket, key
-        self._filled: list[bytes] = []
-        self._held = 0
+        self._filled = bytearray()
         self._digest = hashlib.sha256()
         self._upload_id: str | None = None
         self._parts: list[dict[str, Any]] = []
@@ -74,19 +73,18 @@ class Upload:
 
     def write(self, data: bytes) -> int:
         if not self._over:  # what a writer still held when everything failed goes nowhere
-            self._filled.append(data)
-            self._held += len(data)
-            if self._held >= PART_BYTES:
+            self._filled += data
+            if len(self._filled) >= PART_BYTES:
                 self._hand_over()
         return len(data)
 
     def complete(self) -> None:
         if self._upload_id is None:
-            body = self._take_filled()
+            body = bytes(self._filled)
             self._count(body)
             self._s3.put_object(Bucket=self._bucket, Key=self._key, Body=body)
         else:
-            if self._held:
+            if self._filled:
                 self._hand_over()
             self._wait()
             self._s3.complete_multipart_upload(
@@ -110,7 +108,8 @@ class Upload:
         self._wait()
         if self._upload_id is None:
             self._upload_id = self._s3.create_multipart_upload(Bucket=self._bucket, Key=self._key)["UploadId"]
-        self._sending = self._sender.submit(self._send, self._take_filled())
+        self._sending = self._sender.submit(self._send, self._filled)
+        self._filled = bytearray()
 
     def _wait(self) -> None:
         """Until the last part is sent; raises what sending it came to."""
@@ -118,13 +117,7 @@ class Upload:
         if sending:
             sending.result()
 
-    def _take_filled(self) -> bytes:
-        part = b"".join(self._filled)
-        self._filled.clear()
-        self._held = 0
-        return part
-
-    def _send(self, part: bytes) -> None:
+    def _send(self, part: bytearray) -> None:
         number = len(self._parts) + 1
         answer = self._s3.upload_part(
             Bucket=self._bucket, Key=self._key, UploadId=self._upload_id, PartNumber=number, Body=part
@@ -132,7 +125,7 @@ class Upload:
         self._parts.append({"ETag": answer["ETag"], "PartNumber": number})
         self._count(part)
 
-    def _count(self, part: bytes) -> None:
+    def _count(self, part: bytes | bytearray) -> None:
         self._digest.update(part)
         self.bytes += len(part)
 

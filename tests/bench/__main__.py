@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import signal
 import sys
 import tempfile
 from collections import defaultdict
@@ -34,6 +35,7 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
 
 def main(arguments: list[str]) -> int:
     options = parsed(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that the servers are stopped
     sizes = tuple(int(size) for size in options.sizes.split(","))
     # Not below build: the user PostgreSQL runs as must reach it.
     folder = options.data or Path(tempfile.mkdtemp(prefix="bench-"))

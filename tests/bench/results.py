@@ -86,13 +86,16 @@ def key_figures(samples: Samples, sizes: Sequence[int]) -> dict[str, float]:
     """The numbers that goals are set for; those that were not measured are absent."""
     top, least = max(sizes), min(sizes)
     live, live_before = go_live_seconds(samples, top), go_live_seconds(samples, least)
+    row_wise = typical(samples, ("row_wise_restore", top), "seconds")
+    cpu = typical(samples, ("delta", top), "database_cpu_seconds")
     figures = {
         "snapshot_vs_pg_dump": ratio(samples, ("snapshot_local", top), ("pg_dump", top)),
         "snapshot_s3_vs_pg_dump": ratio(samples, ("snapshot_s3", top), ("pg_dump", top)),
         "restore_vs_pg_restore_data_only": ratio(samples, ("restore_local", top), ("pg_restore_data_only", top)),
         "restore_vs_pg_restore_full": ratio(samples, ("restore_local", top), ("pg_restore_full", top)),
         "stored_bytes_vs_pg_dump": ratio(samples, ("snapshot_local", top), ("pg_dump", top), "bytes"),
-        "snapshot_s3_vs_row_wise": ratio(samples, ("row_wise_snapshot", top), ("snapshot_s3", top)),
+        "row_wise_vs_snapshot_s3": ratio(samples, ("row_wise_snapshot", top), ("snapshot_s3", top)),
+        "row_wise_restore_vs_go_live": row_wise / live if row_wise and live else None,
         "go_live_seconds": live,
         "go_live_growth": live / live_before if live and live_before else None,
         "peak_rss_over_import_mib": max(
@@ -100,7 +103,7 @@ def key_figures(samples: Samples, sizes: Sequence[int]) -> dict[str, float]:
         ),
         "delta_growth_with_history": ratio(samples, ("delta", top), ("delta", top // 10)),
         "delta_seconds": typical(samples, ("delta", top), "seconds"),
-        "delta_database_cpu_seconds": typical(samples, ("delta", top), "database_cpu_seconds"),
+        "delta_database_cpu_percent": cpu / 60 * 100 if cpu is not None else None,
     }
     return {name: value for name, value in figures.items() if value is not None}
 

@@ -80,7 +80,8 @@ class Worker:
         with self._connection() as connection:
             source = Source(connection, self.fernet, self.order.airflow_version, self._connection)
             done = take_snapshot(source, self._store(), self._kms(), self.settings, self.order.snapshot_id)
-        return {"bytes": done.stored_bytes, "rows": done.rows, "is_delta": done.base is not None}
+        stored = done.stored_bytes + sum(entry["bytes"] for entry in done.plain_objects) + len(done.to_json())
+        return {"bytes": stored, "rows": done.rows, "is_delta": done.base is not None}
 
     def proven_snapshot(self) -> dict[str, Any]:
         """A snapshot that is read back, as the second task of the DAG does: later ones may be deltas of it."""

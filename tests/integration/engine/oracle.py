@@ -109,10 +109,16 @@ def times(source: Side, target: Side, live: bool) -> Times:
     executing = set(ask(source, in_flight + " = ANY (%s) AND run_id NOT LIKE 'backfill%%'", list(EXECUTING)))
     again = ask(target, in_flight.replace(" FROM", ", start_date FROM") + " IS NULL AND starts_with(dag_id, 'dag_')")
     (restored_at,) = {row[4] for row in again if row[:4] in executing}
-    timed = "SELECT dag_id, run_id, start_date FROM dag_run WHERE state = 'running' AND start_date IS NOT NULL"
-    before = {row[:2]: row[2] for row in ask(source, timed + " AND run_type <> 'backfill'")}
-    moved = {row[2] - before[row[:2]] for row in ask(target, timed) if row[:2] in before}
-    assert len(moved) == 1, moved
+    driven = "AND run_id NOT LIKE 'backfill%%'" if is_airflow_2(source) else ""
+    timed = f"""SELECT dag_id, run_id, '', start_date AT TIME ZONE 'UTC' FROM dag_run
+        WHERE state = 'running' AND start_date IS NOT NULL {driven}
+        UNION ALL SELECT dag_id, run_id, task_id || map_index, trigger_timeout::timestamp FROM task_instance
+        WHERE state IN ('deferred', 'awaiting_input') AND trigger_timeout IS NOT NULL {driven}"""  # noqa: S608
+    before = {row[:3]: row[3] for row in ask(source, timed)}
+    moved = {row[3] - before[row[:3]] for row in ask(target, timed) if row[:3] in before}
+    if not before:  # then nothing is timed, and nothing moves
+        moved = {timedelta()}
+    assert len(moved) == 1 or not live, moved
     return Times(restored_at.astimezone(UTC), moved.pop() if live else None, source.airflow_version)
 
 
