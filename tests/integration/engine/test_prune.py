@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import subprocess
@@ -15,9 +16,10 @@ import psycopg2
 import pytest
 from psycopg2 import sql
 
-from continuity import prune
+from continuity import delta, prune
 from continuity.catalog import read_catalog
 from continuity.errors import NoBase, SnapshotDamaged
+from continuity.manifest import read_manifest
 from continuity.policy import make_plan
 from continuity.prune import Outcome
 from continuity.prune_rules import RULES
@@ -35,11 +37,11 @@ def recent(number: int = 0) -> str:
     return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{number:08x}"
 
 
-def pruned(side: Side, before: datetime, *, dry_run: bool = False) -> Outcome:
+def pruned(side: Side, before: datetime, *, dry_run: bool = False, now: datetime | None = None) -> Outcome:
     """What the task does, without its Airflow."""
     with side.connection() as connection:
         with connection, connection.cursor() as cursor:
-            base = prune.find_base(cursor, side.store, side.parsed(), datetime.now(UTC), side.airflow_version)
+            base = prune.find_base(cursor, side.store, side.parsed(), now or datetime.now(UTC), side.airflow_version)
             plan = make_plan(read_catalog(cursor), side.parsed().tables)
         return prune.prune(connection, plan, base, before, dry_run=dry_run)
 
@@ -182,15 +184,14 @@ def test_the_rules_are_those_of_every_airflow(sides: Make) -> None:
 class Old:
     """Finished runs of long ago, each with a task instance and an XCom."""
 
-    def __init__(self, side: Side, *names: str) -> None:
-        self.side = side
-        self.date = datetime(2020, 1, 1, tzinfo=UTC)
+    def __init__(self, side: Side, *names: str, date: datetime = datetime(2020, 1, 1, tzinfo=UTC)) -> None:
+        self.side, self.date = side, date
         shared = [{"dag_id": "old", "run_id": name, "state": "success", "start_date": self.date} for name in names]
-        dates = [dated(self.date + timedelta(minutes=number)) for number in range(len(names))]
+        days = [dated(date + timedelta(minutes=number)) for number in range(len(names))]
         more = {"run_type": "manual", "external_trigger": True, "end_date": self.date}
-        ids = add(side, "dag_run", *({**run, **date, **more} for run, date in zip(shared, dates, strict=True)))
+        ids = add(side, "dag_run", *({**run, **day, **more} for run, day in zip(shared, days, strict=True)))
         instance = {"task_id": "t", "map_index": -1, "pool": "p", "pool_slots": 1, "try_number": 1}
-        add(side, "task_instance", *({**run, **instance} for run in shared))
+        add(side, "task_instance", *({**run, **instance, "id": str(uuid.uuid4())} for run in shared))
         xcom = {"task_id": "t", "map_index": -1, "key": "k", "timestamp": self.date}
         add(side, "xcom", *({**run, **xcom, "dag_run_id": number} for run, number in zip(shared, ids, strict=True)))
 
@@ -305,6 +306,57 @@ def test_the_base_of_another_database_says_nothing(sides: Make, twin: Callable[[
     source.proven_snapshot(recent())
     with pytest.raises(NoBase, match="is of another database"):
         pruned(twin(source), BEFORE)
+
+
+def held_runs(side: Side, snapshot_id: str) -> set[str]:
+    """Runs of `old` that a base holds, read from its objects."""
+    manifest = read_manifest(side.store, snapshot_id)
+    assert manifest.base is None
+    table = manifest.table("dag_run")
+    assert table is not None
+    names = [column.name for column in table.columns]
+    found = set()
+    for entry in table.objects:
+        lines = gzip.decompress(b"".join(side.store.open(snapshot_id, entry).chunks())).decode().split("\n")[:-1]
+        rows = [dict(zip(names, line.split("\t"), strict=True)) for line in lines]
+        found |= {row["run_id"] for row in rows if row["dag_id"] == "old"}
+    return found
+
+
+def test_a_year_stays_as_small_as_three_months(sides: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing goes that no snapshot holds, what is there is bounded, and 400 days without a snapshot change nothing."""
+    source = sides("source", base_interval_hours=1)
+    monkeypatch.setattr(
+        delta, "WORTHWHILE", -1.0
+    )  # every snapshot is a base: what it holds is read from its own objects
+    ever: dict[str, datetime] = {}
+    held: set[str] = set()
+    month = timedelta(days=30)
+    for number in range(14):
+        today = datetime(2020, 1, 1, tzinfo=UTC) + number * month
+        names = [f"{number}-{nth}" for nth in range(10)]
+        Old(source, *names, date=today)
+        ever |= dict.fromkeys(names, today)
+        if number % 5 == 4:  # a month without a snapshot: what is new in it is in none
+            before = left_of(source)
+            pruned(source, today - 3 * month)
+            assert before - left_of(source) <= held
+            continue
+        taken = source.proven_snapshot(recent(number)).snapshot_id
+        held |= held_runs(source, taken)
+        pruned(source, today - 3 * month)
+        left = left_of(source)
+        assert set(ever) - left <= held, "whatever is gone is in a snapshot"
+        assert {run for run, date in ever.items() if date >= today - 3 * month} <= left
+        assert len(left) <= 50, "four months, and one that waited for a base"
+    before = left_of(source)
+    with pytest.raises(NoBase, match="there is no recent one"):
+        pruned(source, datetime(2022, 1, 1, tzinfo=UTC), now=datetime.now(UTC) + timedelta(days=400))
+    assert left_of(source) == before
+
+
+def left_of(side: Side) -> set[str]:
+    return {run_id for (run_id,) in ask(side, "SELECT run_id FROM dag_run WHERE dag_id = 'old'")}
 
 
 def test_the_dag(sides: Make, tmp_path: Path, lease_table: str) -> None:
