@@ -46,8 +46,15 @@ class Parts:
             try:
                 return function(*values, **named)
             finally:
-                part = name.format(values[-1].name) if "{}" in name else name
+                part = name.format(_table(values)) if "{}" in name else name
                 with self._lock:
                     self.seconds[part] = self.seconds.get(part, 0.0) + time.perf_counter() - began
 
         return timed
+
+
+def _table(values: tuple[Any, ...]) -> str:
+    """The name of the table that a call is about."""
+    from continuity.manifest import TableEntry
+
+    return next(value.name for value in values if isinstance(value, TableEntry))
