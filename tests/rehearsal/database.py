@@ -77,8 +77,8 @@ class Gate:
     """Holds the snapshot engine at one table until its exported snapshot has been imported here.
 
     The engine exports its snapshot before it reads anything; the export is gone with its transaction. So a table is
-    locked before the snapshot starts; the engine's COPY waits for it, and a waiting session can be told from its lock:
-    the name of an exported snapshot is the virtual transaction it belongs to.
+    locked before the snapshot starts; the session that exported waits for it, at first to ask for its size, and can be
+    told from its lock: the name of an exported snapshot is the virtual transaction it belongs to.
     """
 
     def __init__(self, database_url: str) -> None:
@@ -95,10 +95,10 @@ class Gate:
         while not (waiting := self._waiting()):
             still_going()
             if time.monotonic() > deadline:
-                raise NoCut(f"no COPY waited for table {self._table} within {seconds:.0f} s")
+                raise NoCut(f"nobody waited to read table {self._table} within {seconds:.0f} s")
             time.sleep(0.1)
         if len(waiting) > 1:
-            raise NoCut(f"{len(waiting)} sessions wait for table {self._table}; the snapshot has one reader")
+            raise NoCut(f"{len(waiting)} sessions wait for table {self._table}; one was to ask for its size first")
         backend, transaction = waiting[0].split("/")
         name = f"{int(backend):08X}-{int(transaction):08X}-1"
         with frozen(self._url, imported=name) as (exported, _):
@@ -116,7 +116,8 @@ class Gate:
         rows = query(
             self._url,
             """SELECT l.virtualtransaction FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-            WHERE l.relation = to_regclass(%s) AND NOT l.granted AND a.query ILIKE 'COPY%%'""",
+            WHERE l.relation = to_regclass(%s) AND NOT l.granted AND l.mode = 'AccessShareLock'
+            AND a.backend_type = 'client backend'""",
             (self._table,),
         )
         return [row[0] for row in rows]
