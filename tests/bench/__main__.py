@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import signal
 import sys
@@ -36,6 +37,7 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
 def main(arguments: list[str]) -> int:
     options = parsed(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that the servers are stopped
+    load = os.getloadavg()[2]
     sizes = tuple(int(size) for size in options.sizes.split(","))
     # Not below build: the user PostgreSQL runs as must reach it.
     folder = options.data or Path(tempfile.mkdtemp(prefix="bench-"))
@@ -44,7 +46,7 @@ def main(arguments: list[str]) -> int:
             chosen = chosen_contenders(setting, sizes, options.only)
             samples = measured(chosen, options.repeats)
             waits = {} if options.only else waits_beside(setting, sizes[-1])
-            found = results.document(samples, sizes, machine=machine.described(setting), waits=waits)
+            found = results.document(samples, sizes, machine=machine.described(setting, load), waits=waits)
     finally:
         if not options.data:
             shutil.rmtree(folder)

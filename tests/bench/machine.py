@@ -11,8 +11,8 @@ from typing import Any
 from tests.bench.setting import Setting, program
 
 
-def described(setting: Setting) -> dict[str, Any]:
-    """Processors, memory, versions, and how busy the machine is apart from us."""
+def described(setting: Setting, load: float) -> dict[str, Any]:
+    """Processors, memory, versions; `load`: how busy the machine was before we began."""
     return {
         "cores": os.cpu_count(),
         "processor": _processor(),
@@ -23,7 +23,7 @@ def described(setting: Setting) -> dict[str, Any]:
             [program("postgres"), "--version"], text=True, capture_output=True, check=True
         ).stdout.split()[2],
         "airflow": setting.airflow_version,
-        "load_before": round(os.getloadavg()[2], 2),
+        "load_before": round(load, 2),
     }
 
 
