@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import boto3
@@ -142,7 +143,8 @@ def snapshot(given: Namespace) -> int:
         with connection.cursor() as cursor:
             heads = alembic_heads(cursor, read_catalog(cursor))
         version = outside.airflow_version(heads, given.airflow_version)
-        take_snapshot(Source(connection, fernet, version), place.store, place.kms, place.settings(given), snapshot_id)
+        source = Source(connection, fernet, version, partial(outside.database, url))
+        take_snapshot(source, place.store, place.kms, place.settings(given), snapshot_id)
     report = verification.read_back(place.store, place.kms, snapshot_id, place.kms_key)
     verification.record(place.store, report)
     document = overview.verification_document(report, datetime.now(UTC))
@@ -202,7 +204,7 @@ def _target(given: Namespace) -> Iterator[tuple[Target, Snapshot, Settings]]:
     fernet = outside.fernet_keys(outside.Given(given.fernet_key_variable, given.fernet_key_file))
     found = open_snapshot(place.store, place.kms, settings, place.chosen(given.snapshot))
     with outside.database(url) as connection:
-        yield Target(connection, fernet), found, settings
+        yield Target(connection, fernet, partial(outside.database, url)), found, settings
 
 
 def _list(given: Namespace, place: Place, now: datetime) -> int:

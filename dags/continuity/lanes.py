@@ -12,6 +12,8 @@ import psycopg2
 from psycopg2 import extensions, sql
 from sqlalchemy.exc import SQLAlchemyError
 
+from continuity.errors import DatabaseUnreachable
+
 log = logging.getLogger(__name__)
 
 Piece = TypeVar("Piece")
@@ -31,7 +33,7 @@ def sessions(connection: Any, connect: Connect | None) -> Iterator[list[Any]]:
         if connect:
             try:
                 found.append(stack.enter_context(connect()))
-            except (psycopg2.Error, SQLAlchemyError) as error:
+            except (psycopg2.Error, SQLAlchemyError, DatabaseUnreachable) as error:
                 log.warning("one session does everything, as there is no second one: %s", type(error).__name__)
         yield found
 
