@@ -58,7 +58,7 @@ def main(arguments: list[str]) -> int:
     for work, longest in waits.items():
         print(f"\nlongest waits beside {work}, seconds")
         print(results.aligned([[name, f"{seconds:.3f}"] for name, seconds in longest["longest"].items()]))
-    print(f"\nwritten: {options.output}")
+    print(f"\nwritten: {options.output}; python -m tests.bench.page brings its numbers into docs/performance.md")
     return 0
 
 

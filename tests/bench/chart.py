@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 WIDTH, HEIGHT = 640, 360
-LEFT, RIGHT, TOP, BOTTOM = 60, 20, 50, 50
+LEFT, RIGHT, TOP, BOTTOM = 60, 40, 50, 50
 COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd")
 STEPS = 5
 

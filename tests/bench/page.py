@@ -133,7 +133,9 @@ def pictures(found: Mapping[str, Any], samples: results.Samples) -> dict[str, st
     }
     return {
         "performance-memory.svg": line_chart("Peak memory over the import of Airflow", "MiB", memory, MEMORY_LIMIT),
-        "performance-history.svg": line_chart("What does not follow the length of history", "seconds", history),
+        "performance-history.svg": line_chart(
+            "A delta, and going live, over the length of history", "seconds", history
+        ),
     }
 
 
