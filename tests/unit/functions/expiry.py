@@ -10,7 +10,7 @@ RULES: list[dict[str, Any]] = [
     {
         "ID": "superseded-snapshots",
         "Status": "Enabled",
-        "Filter": {"And": {"Prefix": "snapshots/", "Tags": [{"Key": "continuity", "Value": "superseded"}]}},
+        "Filter": {"Tag": {"Key": "continuity", "Value": "superseded"}},
         "Expiration": {"Days": 1},
         "NoncurrentVersionExpiration": {"NoncurrentDays": 1},
     },
@@ -37,16 +37,16 @@ class Expiry:
     def run(self, day: int) -> None:
         """What S3 does on a day."""
         for rule in self.s3.get_bucket_lifecycle_configuration(Bucket=self.bucket)["Rules"]:
-            both = rule["Filter"].get("And", {"Prefix": rule["Filter"].get("Prefix"), "Tags": []})
-            pages = self.s3.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=both["Prefix"])
+            tag, prefix = rule["Filter"].get("Tag"), rule["Filter"].get("Prefix", "")
+            pages = self.s3.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=prefix)
             found = list(pages)
             versions = [version for page in found for version in page.get("Versions", [])]
             markers = [marker for page in found for marker in page.get("DeleteMarkers", [])]
             if rule["Expiration"].get("ExpiredObjectDeleteMarker"):
                 covering = {version["Key"] for version in versions}
                 self._delete([marker for marker in markers if marker["Key"] not in covering])
-            for version in versions if both["Tags"] else []:
-                if self._tags(version) == both["Tags"]:
+            for version in versions if tag else []:
+                if self._tags(version) == [tag]:
                     self._expire(version, day, rule["NoncurrentVersionExpiration"]["NoncurrentDays"])
 
     def _tags(self, version: dict[str, Any]) -> list[dict[str, str]]:
