@@ -18,7 +18,15 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from continuity import aws, commands, outside, unsealed
 from continuity.errors import AccessRefused, BadInput, ContinuityError, DatabaseUnreachable, KeyRefused
-from continuity.settings import DEFAULT_PARSE_DEADLINE, FULL, IN_FLIGHT, MODES, TABLE_VERDICTS, parse_snapshot_id
+from continuity.settings import (
+    DEFAULT_PARSE_DEADLINE,
+    FULL,
+    IN_FLIGHT,
+    LONGEST_HISTORY_DAYS,
+    MODES,
+    TABLE_VERDICTS,
+    parse_snapshot_id,
+)
 
 DONE, REFUSED, WRONG_USAGE, COULD_NOT = 0, 1, 2, 3
 
@@ -107,6 +115,9 @@ def parser() -> argparse.ArgumentParser:
     )
     restore.add_argument("--in-flight", choices=IN_FLIGHT, default="rerun", help="(default: %(default)s)")
     restore.add_argument("--state-only", action="store_true", help="leave the history out; do it again without later")
+    restore.add_argument(
+        "--history-days", type=_days, metavar="N", help="history of so many days before the cut only (default: all)"
+    )
     for kind in ("variable", "connection"):
         restore.add_argument(
             f"--local-{kind}", action="append", default=[], metavar="PATTERN", help="belongs to a Region; repeatable"
@@ -181,6 +192,13 @@ def _snapshot_id(value: str) -> str:
         return parse_snapshot_id(value, "snapshot")
     except BadInput as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _days(value: str) -> int:
+    days = _whole(value)
+    if not 1 <= days <= LONGEST_HISTORY_DAYS:
+        raise argparse.ArgumentTypeError(f"{value!r} is no number of days from 1 to {LONGEST_HISTORY_DAYS}")
+    return days
 
 
 def _whole(value: str) -> int:

@@ -71,6 +71,7 @@ class Place:
             tables=getattr(given, "tables", {}),
             local_variables=tuple(getattr(given, "local_variable", ())),
             local_connections=tuple(getattr(given, "local_connection", ())),
+            history_days=getattr(given, "history_days", None),
         )
 
     def chosen(self, wanted: str) -> str:

@@ -109,6 +109,21 @@ def test_a_snapshot_is_restored_into_any_airflow(sides: Callable[..., Side]) -> 
     assert_equal(expected, compare.counted(compare.canonical(read(target))))
 
 
+def test_history_of_the_last_days_is_restored_where_that_is_asked_for(sides: Callable[..., Side]) -> None:
+    source = sides("source")
+    source.snapshot(SNAPSHOT)
+    ((days,),) = ask(
+        source,
+        """SELECT extract(day FROM now() - percentile_disc(0.5) WITHIN GROUP (ORDER BY start_date))::int
+        FROM dag_run""",
+    )
+    rows = [
+        Tool(sides("empty", environment=source.environment)).json("restore", *asked)["history_rows"]
+        for asked in ((), ("--history-days", str(days)))
+    ]
+    assert 0 < rows[1] < rows[0]
+
+
 def test_a_portable_restore_says_first_what_it_leaves_out(sides: Callable[..., Side]) -> None:
     source = sides("source")
     target = sides("target", environment=source.environment)

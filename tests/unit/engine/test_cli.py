@@ -112,6 +112,7 @@ def test_newest_is_the_newest_that_is_complete(
         (("snapshot", *PLACE, "--kms-key", "k", "--table", "log"), 2, "'log'; accepted: NAME=carry or NAME=skip"),
         (("restore", *PLACE, "--in-flight", "keep"), 2, "invalid choice: 'keep'"),
         (("go-live", *PLACE, "--parse-deadline-seconds", "-1"), 2, "'-1' is no whole number"),
+        (("restore", *PLACE, "--history-days", "0"), 2, "'0' is no number of days from 1 to 36500"),
     ],
 )
 def test_wrong_usage_says_what_is_accepted(
