@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from threading import Thread
@@ -12,7 +13,7 @@ import psycopg2
 from psycopg2 import extensions, sql
 from sqlalchemy.exc import SQLAlchemyError
 
-from continuity.errors import DatabaseUnreachable
+from continuity.errors import ContinuityError
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ def sessions(connection: Any, connect: Connect | None) -> Iterator[list[Any]]:
         if connect:
             try:
                 found.append(stack.enter_context(connect()))
-            except (psycopg2.Error, SQLAlchemyError, DatabaseUnreachable) as error:
+            except (psycopg2.Error, SQLAlchemyError, ContinuityError) as error:
                 log.warning("one session does everything, as there is no second one: %s", type(error).__name__)
         yield found
 
@@ -75,6 +76,7 @@ def shared_out(
     left = iter(list(enumerate(pieces)))  # next() on it is one step of the interpreter: no piece is taken twice
     results: dict[int, Result] = {}
     failures: list[BaseException] = []
+    at_work = {id(connection) for connection in connections}
 
     def go_on(connection: Any) -> None:
         try:
@@ -84,22 +86,34 @@ def shared_out(
                 results[number] = work(connection, piece)
         except BaseException as error:  # noqa: BLE001  (raised below, in the thread that asked)
             failures.append(error)
-            _stop(other for other in connections if other is not connection)
+        finally:
+            at_work.discard(id(connection))
 
-    threads = [Thread(target=go_on, args=(connection,), name="lane") for connection in connections[1:]]
+    def end_all() -> None:
+        """A statement that a session is between two of is not ended: it is told again until it has heard."""
+        while at_work:
+            _stop(connection for connection in connections if id(connection) in at_work)
+            time.sleep(STOP_SECONDS)
+
+    def go_on_or_end_all(connection: Any) -> None:
+        go_on(connection)
+        if failures:
+            end_all()
+
+    threads = [Thread(target=go_on_or_end_all, args=(connection,), name="lane") for connection in connections[1:]]
     for thread in threads:
         thread.start()
     go_on(connections[0])
     for thread in threads:
         try:
-            thread.join()
+            while thread.is_alive():
+                if failures:
+                    end_all()
+                thread.join(STOP_SECONDS)
         except BaseException as error:  # noqa: BLE001  (who wants this task to end does not wait for a statement)
             failures.insert(0, error)
-            break
-    for thread in threads:
-        while thread.is_alive():
-            _stop(connections[1:])
-            thread.join(STOP_SECONDS)
+            end_all()
+            thread.join()
     if failures:
         raise failures[0]
     return [results[number] for number in range(len(pieces))]

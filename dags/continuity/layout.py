@@ -15,6 +15,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
 from psycopg2 import sql
@@ -25,7 +26,7 @@ from continuity.errors import SnapshotDamaged
 from continuity.lanes import shared_out
 from continuity.policy import Plan
 from continuity.rules import Rule
-from continuity.selection import others_by_range, rows_of, state_rows_by_range
+from continuity.selection import others_by_range, rows_of, selects_itself, state_rows_by_range
 
 NAME = "layout.json.gz"
 FORMAT = 1
@@ -91,12 +92,16 @@ class Layout:
 
 @dataclass(frozen=True)
 class Counted:
-    """Rows of a table in each range of its pages, by whether they were written since an earlier cut."""
+    """Rows of a table in each range of its pages, by whether they were written since an earlier cut.
+
+    others: how many are not selected, by range, where rows of another table decide that (None: where they do not).
+    """
 
     filenode: int
     selection: str
     old: tuple[int, ...]
     new: tuple[int, ...]
+    others: Mapping[int, int] | None = None
 
     @property
     def present(self) -> tuple[int, ...]:
@@ -123,16 +128,26 @@ def can_tell(cursor: Any) -> bool:
 
 
 def database_of(cursor: Any) -> str:
-    """What tells this database from every other, one that was made anew under the same name included.
-
-    The start of the server is part of it: after a crash, numbers of transactions that were lost are given away again.
-    """
+    """What tells this database from every other, one that was made anew under the same name included."""
     cursor.execute(
-        """SELECT system_identifier, (SELECT oid FROM pg_database WHERE datname = current_database()),
-        extract(epoch FROM pg_postmaster_start_time())
+        """SELECT system_identifier, (SELECT oid FROM pg_database WHERE datname = current_database())
         FROM pg_control_system()"""
     )
     return "/".join(str(part) for part in cursor.fetchone())
+
+
+def seconds_until_lasting(cursor: Any, cut_at: datetime) -> float:
+    """How long until no crash can take back what a cut saw; 0 if that is so.
+
+    A transaction that does not wait for the disk is there after three times `wal_writer_delay` at most ("Asynchronous
+    Commit" in PostgreSQL's manual). Until then its number may be given to another one after a crash.
+    """
+    cursor.execute(
+        """SELECT GREATEST(extract(epoch FROM
+        %s + 3 * current_setting('wal_writer_delay')::interval - clock_timestamp()), 0)""",
+        (cut_at,),
+    )
+    return float(cursor.fetchone()[0])
 
 
 def transactions(cursor: Any) -> tuple[int, int]:
@@ -208,11 +223,27 @@ def _count(cursor: Any, catalog: Catalog, table: Table, since: int | None) -> Co
         is_old = sql.SQL("age(t.xmin) > {}").format(sql.Literal(cursor.fetchone()[0]))
     counts = _count_ranges(cursor, table, is_old)
     # Now, as counting keeps others from giving the table another file until the transaction ends.
-    cursor.execute("SELECT pg_relation_filenode(%s::regclass)::bigint", (sql.Identifier(table.name).as_string(cursor),))
+    name = sql.Identifier(table.name).as_string(cursor)
+    cursor.execute("SELECT pg_relation_filenode(%s::regclass)::bigint", (name,))
     filenode = cursor.fetchone()[0]
+    others = None
+    if not selects_itself(table, catalog):
+        cursor.execute(others_by_range(table, catalog, RANGE_PAGES))
+        others = dict(cursor.fetchall())
+    old, new = (tuple(pair[side] for pair in counts) for side in (0, 1))
+    return Counted(filenode, _selection(cursor, catalog, table), old, new, others)
+
+
+def _selection(cursor: Any, catalog: Catalog, table: Table) -> str:
+    """Digest of what is selected of a table: the query, and what its columns are; one that was dropped and added again
+    is another one, though no row was written."""
+    cursor.execute(
+        """SELECT attrelid::bigint, attnum, attname, atttypid::bigint, atttypmod, attmissingval::text FROM pg_attribute
+        WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum""",
+        (sql.Identifier(table.name).as_string(cursor),),
+    )
     everything = rows_of(table, catalog, Rule(phase="history"), "history", StateIds((), ()))
-    selection = hashlib.sha256(everything.as_string(cursor).encode()).hexdigest()
-    return Counted(filenode, selection, tuple(old for old, _ in counts), tuple(new for _, new in counts))
+    return hashlib.sha256(f"{cursor.fetchall()} {everything.as_string(cursor)}".encode()).hexdigest()
 
 
 def _count_ranges(cursor: Any, table: Table, condition: sql.Composable) -> list[tuple[int, int]]:

@@ -92,7 +92,8 @@ class TableEntry:
 class Manifest:
     """See docs/architecture.md, "manifest.json (format 2)".
 
-    base: id of the snapshot that this one, a delta, completes; layout: object that says where a base's rows lie.
+    base: id of the snapshot that this one, a delta, completes; layout: object that says where a base's rows lie;
+    history_bytes_since_base: what the deltas of a base have written of history up to this one.
     """
 
     snapshot_id: str
@@ -115,6 +116,11 @@ class Manifest:
     mode: str = FULL
     base: str | None = None
     layout: Mapping[str, Any] | None = None
+    history_bytes_since_base: int = 0
+
+    @property
+    def own_history_bytes(self) -> int:
+        return sum(entry.bytes for table in self.tables for entry in table.own_objects if entry.phase == "history")
 
     @property
     def rows(self) -> int:

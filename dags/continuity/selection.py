@@ -127,6 +127,14 @@ def selected_rows(table: Table, catalog: Catalog, alias: str = "t", deep: bool =
     return sql.SQL(" AND ").join(found) if found else sql.SQL("TRUE")
 
 
+def selects_itself(table: Table, catalog: Catalog) -> bool:
+    """Whether a row's own columns decide if it is selected, so that it is as long as it is not written."""
+    asks = any(table.has(name) for name in DAG_COLUMNS) or not any(
+        _names_a_dag(catalog[key.table]) for key in table.foreign_keys
+    )
+    return asks and not _left_out(table.name, catalog)
+
+
 def _names_a_dag(table: Table) -> bool:
     return any(table.has(name) for name in DAG_COLUMNS)
 

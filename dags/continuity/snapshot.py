@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -114,7 +115,7 @@ def take_snapshot(
         tidy(store)
         reading = read(cut, sessions, settings, source.airflow_version)
         plan = reading.plan
-        survey, changes = look_back(reading, store, settings)
+        survey, changes = look_back(reading, store, settings, snapshot_id)
         writer = Writer(cut.cursor, reading, store, snapshot_id, source.fernet, data_key, survey, changes)
         skipped = [{"name": name, "why": rule.why} for name, rule in plan.rules.items() if rule.verdict == "skip"]
         done = Manifest(
@@ -138,6 +139,9 @@ def take_snapshot(
             base=changes.base_id if changes else None,
             layout=None if changes else writer.write_layout(),
         )
+        if changes:
+            done = replace(done, history_bytes_since_base=changes.base.history_bytes + done.own_history_bytes)
+        refuse_rewritten(cut.cursor, plan)
         if check:
             check()
         store.put(snapshot_id, manifest.NAME, done.to_json())
@@ -153,17 +157,39 @@ def read(cut: Cut, sessions: Sequence[Any], settings: Settings, airflow_version:
     return Reading(cut, sessions, airflow_version, catalog, plan, ids, alembic_heads(cut.cursor, catalog))
 
 
-def look_back(reading: Reading, store: SnapshotStore, settings: Settings) -> tuple[Survey, Changes | None]:
+def look_back(
+    reading: Reading, store: SnapshotStore, settings: Settings, snapshot_id: str
+) -> tuple[Survey, Changes | None]:
     """How the rows of large tables lie, and what changed since the newest base; None where this becomes a base."""
     cursor, survey = reading.cut.cursor, None
     fits = {"airflow_version": reading.airflow_version, "alembic_heads": reading.heads}
     try:
-        base = delta.find_base(cursor, store, settings, reading.cut.at, fits)
+        base = delta.find_base(cursor, store, settings, reading.cut.at, fits, but=snapshot_id)
         survey = layout.survey(reading.sessions, reading.catalog, reading.plan, base.layout.horizon)
         return survey, delta.compare(base, survey)
     except NoBase as reason:
         log.info("this snapshot becomes a base: %s", reason)
         return survey or layout.survey(reading.sessions, reading.catalog, reading.plan, None), None
+
+
+def refuse_rewritten(cursor: Any, plan: policy.Plan) -> None:
+    """Raises ContinuityError where a table got another file since the cut: its rows may have been read as none.
+
+    Asked as of the cut, the catalog names the file of then; the function names that of now. All tables have been read,
+    and none changes its file before this transaction ends ("MVCC Caveats" in PostgreSQL's manual).
+    """
+    cursor.execute(
+        """SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = current_schema() AND c.relkind = 'r' AND c.relname = ANY (%s)
+        AND c.relfilenode IS DISTINCT FROM pg_relation_filenode(c.oid) ORDER BY 1""",
+        (plan.carried(),),
+    )
+    rewritten = [name for (name,) in cursor.fetchall()]
+    if rewritten:
+        raise ContinuityError(
+            f"while this snapshot was taken, something rewrote {', '.join(rewritten)} (a migration, TRUNCATE or VACUUM "
+            "FULL), so that rows may be missing; it is discarded: take another one"
+        )
 
 
 def refuse_present(store: SnapshotStore, snapshot_id: str) -> None:
@@ -261,6 +287,7 @@ class Writer:
     def write_layout(self) -> dict[str, Any]:
         """Say where the rows of this base lie; returns what the manifest says of the object."""
         reading = self.reading
+        time.sleep(layout.seconds_until_lasting(self.cursor, reading.cut.at))
         found = layout.described(reading.sessions, self.survey, reading.catalog, reading.plan, reading.ids)
         body = found.to_bytes()
         self.store.put(self.snapshot_id, layout.NAME, body)

@@ -16,14 +16,14 @@ from tests.integration.engine.worker import Side
 
 #: A column that may be written over in each table with history.
 CHANGED = {
-    "dag_run": "state",
+    "dag_run": "queued_at",
     "task_instance": "hostname",
     "log": "owner",
     "job": "hostname",
     "dag_run_note": "content",
     "task_reschedule": "duration",
 }
-VALUES = {"state": ("success", "failed"), "duration": (1, 2)}
+VALUES = {"queued_at": (EPOCH, EPOCH.replace(month=5)), "duration": (1, 2)}
 DELETED = ("log", "xcom", "task_reschedule", "rendered_task_instance_fields", "dag_run_note", "task_instance_note")
 #: How long a change waits for a row that an open transaction holds before it is left out.
 PATIENCE = "200ms"
@@ -136,10 +136,10 @@ class History:
     @staticmethod
     def _set_run(cursor: Any, lot: int, state: str | None) -> None:
         cursor.execute(
-            sql.SQL("UPDATE dag_run SET state = %s WHERE ctid = {} RETURNING dag_id, run_id").format(
+            sql.SQL("UPDATE dag_run SET state = %s, end_date = %s WHERE ctid = {} RETURNING dag_id, run_id").format(
                 lying_nth("dag_run", lot)
             ),
-            (state or "queued",),
+            (state or "queued", EPOCH.replace(month=5) if state else None),
         )
         for dag_id, run_id in cursor.fetchall():
             cursor.execute(

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import gzip
 import io
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from continuity import delta, layout
+from continuity import delta, layout, verify
 from continuity.delta import Base
 from continuity.errors import NoBase, SnapshotDamaged
 from continuity.layout import Counted, Layout, Ranges, Survey
-from continuity.manifest import Manifest, ObjectEntry, TableEntry
+from continuity.manifest import Manifest, ObjectEntry, TableEntry, plain_entry, read_manifest
+from continuity.settings import Settings
 from continuity.storage import RowSlices
-from tests.unit.engine.stored import ENVIRONMENT, ID
+from tests.unit.engine.stored import BUCKET, ENVIRONMENT, ID, OTHER_ID, Stored
 
 COUNTS = st.integers(0, 4)
 
@@ -144,3 +147,153 @@ def test_a_layout_comes_back_as_it_was() -> None:
     other = gzip.compress(gzip.decompress(there.to_bytes()).replace(b'"format": 1', b'"format": 7'))
     with pytest.raises(SnapshotDamaged, match="format 7 is not known here; accepted: 1"):
         Layout.from_bytes(other)
+
+
+class Places:
+    """A database that says of itself what a test wants."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.can_tell, self.database, self.transactions = True, "db", (7, 9)
+        monkeypatch.setattr(layout, "can_tell", lambda _cursor: self.can_tell)
+        monkeypatch.setattr(layout, "database_of", lambda _cursor: self.database)
+        monkeypatch.setattr(layout, "transactions", lambda _cursor: self.transactions)
+
+
+@pytest.fixture
+def places(monkeypatch: pytest.MonkeyPatch) -> Places:
+    return Places(monkeypatch)
+
+
+@pytest.fixture
+def based(stored: Stored) -> Stored:
+    """A base, read back, and its layout."""
+    take_base(stored, ID)
+    return stored
+
+
+def take_base(stored: Stored, snapshot_id: str, **overrides: Any) -> None:
+    body = base_of([1], [0]).layout.to_bytes()
+    stored.store.put(snapshot_id, layout.NAME, body)
+    made = stored.snapshot(snapshot_id, **{"layout": plain_entry(layout.NAME, body), **overrides})
+    verify.record(stored.store, verify.Report(made, ()))
+
+
+def take_delta(stored: Stored, snapshot_id: str, **overrides: Any) -> None:
+    stored.snapshot(snapshot_id, base=ID, **overrides)
+
+
+FITS = {"airflow_version": "2.10.3", "alembic_heads": {"alembic_version": ["5f2621c13b39"]}}
+CUT = datetime(2026, 1, 31, 23, 59, 59, tzinfo=UTC)
+SOON = CUT + timedelta(minutes=5)
+
+
+def find(stored: Stored, now: datetime = SOON, **overrides: Any) -> str:
+    document = {"environment": ENVIRONMENT, "region": "us-east-1", "snapshot_bucket": BUCKET}
+    settings = Settings.parse({**document, "kms_key": "k", "lease_table": "l", **overrides.pop("settings", {})})
+    fits = {**FITS, **overrides.pop("fits", {})}
+    return delta.find_base(None, stored.store, settings, now, fits, **overrides).manifest.snapshot_id
+
+
+@pytest.mark.usefixtures("places")
+def test_a_base_that_fits_is_found(based: Stored, caplog: pytest.LogCaptureFixture) -> None:
+    based.store.put(OTHER_ID, "spec.json", b"{}")  # what is being taken has its spec already
+    assert find(based, but=OTHER_ID) == ID
+    take_delta(based, OTHER_ID)
+    assert find(based) == ID
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ({"can_tell": False}, "cannot tell what changed"),
+        ({"database": "other"}, "is of another database"),
+        ({"transactions": (3, 4)}, "has gone back to before base"),
+        ({"transactions": (2**31, 2**31 + 5)}, "too many transactions have passed"),
+    ],
+)
+def test_a_base_is_of_this_very_database(based: Stored, places: Places, said: dict[str, Any], why: str) -> None:
+    vars(places).update(said)
+    with pytest.raises(NoBase, match=why):
+        find(based)
+
+
+@pytest.mark.usefixtures("places")
+@pytest.mark.parametrize(
+    ("overrides", "why"),
+    [
+        ({"now": CUT}, "was cut later"),
+        ({"now": CUT + timedelta(hours=2), "settings": {"base_interval_hours": 1}}, "there is no recent one"),
+        ({"settings": {"region": "us-west-2"}}, "has another region"),
+        ({"fits": {"airflow_version": "2.11.2"}}, "has another airflow_version"),
+        ({"fits": {"alembic_heads": {}}}, "has another alembic_heads"),
+        ({"but": ID}, "there is no recent one"),
+    ],
+)
+def test_a_base_fits_what_is_taken(based: Stored, overrides: dict[str, Any], why: str) -> None:
+    with pytest.raises(NoBase, match=why):
+        find(based, **overrides)
+
+
+@pytest.mark.usefixtures("places")
+def test_a_base_of_other_ranges_or_without_a_layout_is_none(stored: Stored, monkeypatch: pytest.MonkeyPatch) -> None:
+    take_base(stored, ID, layout=None)
+    with pytest.raises(NoBase, match="has no layout"):
+        find(stored)
+    take_base(stored, ID)
+    monkeypatch.setattr(layout, "RANGE_PAGES", layout.RANGE_PAGES * 2)
+    with pytest.raises(NoBase, match="counts other ranges of pages"):
+        find(stored)
+
+
+@pytest.mark.usefixtures("places")
+def test_what_cannot_be_built_upon_is_passed_over(based: Stored) -> None:
+    """Failure covered: one portable snapshot, and the next ones are bases though a good one is there."""
+    take_base(based, "20260201T000100Z-0a1b2c3d", mode="portable")
+    take_base(based, "20260201T000200Z-0a1b2c3d", airflow_version="2.10.2")
+    for minute in range(3, 5):
+        based.store.put(f"20260201T000{minute}00Z-0a1b2c3d", "spec.json", b"{}")
+    assert find(based) == ID
+
+
+@pytest.mark.usefixtures("places")
+def test_deltas_come_to_no_more_than_their_base(based: Stored) -> None:
+    """Failure covered: a minute's change is small, and the rest of the day is copied with it again and again."""
+    base = read_manifest(based.store, ID)
+    take_delta(based, OTHER_ID, history_bytes_since_base=base.own_history_bytes)
+    assert find(based) == ID
+    take_delta(based, OTHER_ID, history_bytes_since_base=base.own_history_bytes + 1)
+    with pytest.raises(NoBase, match="have written as much as it did"):
+        find(based)
+
+
+@pytest.mark.usefixtures("places")
+def test_where_snapshots_cannot_be_read_it_becomes_a_base(based: Stored, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Failure covered: an object of the base that may not be read stops all snapshots for a day."""
+    refused = ClientError({"Error": {"Code": "AccessDenied"}}, "GetObject")
+
+    def refuse(**_arguments: Any) -> None:
+        raise refused
+
+    monkeypatch.setattr(based.s3, "get_object", refuse)
+    with pytest.raises(NoBase, match=r"snapshots cannot be read \(AccessRefused\)"):
+        find(based)
+
+
+def test_what_is_scattered_too_widely_is_a_base_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Failure covered: a manifest of a hundred megabytes, read every minute by a function of half a gigabyte."""
+    monkeypatch.setattr(delta, "MOST_SPANS", 2)
+    base = base_of([9] * 7, [0] * 7)
+    old = [9, 9, 9, 8, 9, 9, 9]
+    assert delta.compare(base, Survey("db", 9, {"t": counted(old, [0] * 7)}))
+    old[1] = 8
+    with pytest.raises(NoBase, match="is scattered over 3 places"):
+        delta.compare(base, Survey("db", 9, {"t": counted(old, [0] * 7)}))
+
+
+def test_a_range_of_which_other_rows_are_selected_has_changed() -> None:
+    """Failure covered: a row is left out by now because of what it points to, and was not written itself."""
+    base = base_of([9, 9, 9], [0, 0, 0])
+    for others, pages in (({}, ()), ({1: 1}, ((4, 8),))):
+        found = delta.compare(base, Survey("db", 9, {"t": counted([9, 9, 9], [0, 0, 0], others=others)}))
+        assert found.tables["t"].pages == pages

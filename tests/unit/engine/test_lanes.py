@@ -70,6 +70,24 @@ def test_the_first_error_ends_the_statement_of_the_other_session(failing: int) -
     assert pair[1 - failing].cancelled.is_set()
 
 
+def test_a_session_that_was_between_two_statements_is_told_again() -> None:
+    """Failure covered: one half has failed, and the other goes on for its longest time-out."""
+    first, second = Session(), Session()
+    failed = threading.Event()
+
+    def work(session: Session, _piece: int) -> None:
+        if session is second:
+            failed.set()
+            raise KeyError("the cause")
+        assert failed.wait(PATIENCE_SECONDS)
+        assert session.cancelled.wait(PATIENCE_SECONDS)
+        session.cancelled.clear()  # it was at none
+        session.run_for_ever()
+
+    with pytest.raises(KeyError, match="the cause"):
+        shared_out([1, 2], [first, second], work)
+
+
 def test_a_database_that_gives_no_second_session_is_worked_with_in_one(caplog: pytest.LogCaptureFixture) -> None:
     @contextmanager
     def refuse() -> Iterator[Session]:
