@@ -24,7 +24,7 @@ from mwaa_continuity.retention_facts import Facts, TooMany
 from mwaa_continuity.retention_plan import GOOD, Plan, Policy
 from mwaa_continuity.settings import Settings, optional_variable, variable, whole_number
 
-#: Snapshots that one call tags, and snapshots that it reads: 15 minutes are enough for either many times over.
+#: Snapshots that one call tags, and snapshots that it reads: its time is enough for either many times over.
 TAGGED_PER_CALL: Final = 100
 READ_PER_CALL: Final = 1000
 

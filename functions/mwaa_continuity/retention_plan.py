@@ -62,7 +62,7 @@ def plan(
     """What to keep of the snapshots `ids` of a Region, newest first. `shared` says whether the other Region has one.
 
     Only what is older than the anchor is ever superseded. A delta that is kept keeps its base. The newest full
-    snapshot is kept even where newer ones are portable. `look` is asked for as few snapshots as will do.
+    snapshot is kept even where newer ones are portable. `look` is asked for each that is kept.
     """
     counted_from = min(now, taken_at(anchor))
     horizon = counted_from - timedelta(hours=policy.all_hours)
