@@ -239,7 +239,7 @@ def test_a_restore_that_fails_leaves_its_cause_and_is_tried_once_more(region: Re
         ({"snapshot_id": "newest"}, "BadInput", "snapshot_id is 'newest'; accepted: YYYYMMDDTHHMMSSZ"),
         ({"reason": ""}, "BadInput", "reason is an empty string"),
         ({"force": "yes"}, "BadInput", "force is a string; accepted: true or false"),
-        ({"snapshot_id": "20200101T000000Z-00000000"}, "SnapshotRefused", "manifest.json is missing"),
+        ({"snapshot_id": "20200101T000000Z-00000000"}, "SnapshotIncomplete", "manifest.json is missing"),
     ],
 )
 def test_bad_input_ends_failed_with_the_field(region: Region, fields: dict[str, Any], error: str, cause: str) -> None:

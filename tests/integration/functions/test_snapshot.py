@@ -24,7 +24,7 @@ def test_a_snapshot_is_taken_and_proved(active: Region) -> None:
     assert done["status"] == "SUCCEEDED", done
     output = json.loads(done["output"])
     assert output["verified"]["snapshot_id"].startswith("20261121T081500Z-")
-    assert output["verified"]["objects"] == 4
+    assert output["verified"]["objects"] == 5
 
 
 def test_a_schedule_delivered_twice_takes_one_snapshot(active: Region) -> None:
@@ -67,7 +67,7 @@ def test_a_snapshot_dag_that_fails_or_falls_silent_fails_the_machine(active: Reg
     assert (done["status"], done["error"]) == ("FAILED", "Continuity.SnapshotFailed")
     active.answer_dags({"continuity_snapshot": fall_silent})
     done = active.run("snapshot", name="silent")
-    assert (done["status"], done["error"]) == ("FAILED", "SnapshotRefused")
+    assert (done["status"], done["error"]) == ("FAILED", "SnapshotIncomplete")
     assert "manifest.json is missing: it is not complete" in done["cause"]
 
 
@@ -106,10 +106,10 @@ def test_a_snapshot_dag_run_that_is_over_is_not_waited_for(active: Region) -> No
     active.account.mwaa.runs["continuity_snapshot", "continuity__again"] = {"state": "failed"}
     started = time.monotonic()
     done = active.run("snapshot", name="again")
-    assert (done["status"], done["error"]) == ("FAILED", "SnapshotRefused")
+    assert (done["status"], done["error"]) == ("FAILED", "SnapshotIncomplete")
     failures = [event["taskFailedEventDetails"] for event in active.history(done["executionArn"])
                 if "taskFailedEventDetails" in event]  # fmt: skip
-    assert [failure["error"] for failure in failures] == ["DagRunIsOver", "SnapshotRefused"]
+    assert [failure["error"] for failure in failures] == ["DagRunIsOver", "SnapshotIncomplete"]
     assert time.monotonic() - started < 30
 
 
