@@ -9,6 +9,9 @@ import pytest
 from moto import mock_aws
 
 from tests.unit.engine.stored import REGION, Stored
+from tests.unit.functions.conftest import service_models_are_read_once
+
+__all__ = ["service_models_are_read_once"]
 
 
 @pytest.fixture
