@@ -27,6 +27,8 @@ from tests.integration.engine.worker import Side
 from tests.postgres import Cluster
 
 Make = Callable[..., Side]
+#: From so many seeds on.
+LONG = 20
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +52,7 @@ def test_any_history_ends_in_what_the_database_holds(sides: Make, request: pytes
     @settings(
         phases=(Phase.explicit, Phase.reuse, Phase.generate),  # an example takes seconds: shrinking it takes minutes
         max_examples=request.config.getoption("--seeds"),
+        derandomize=request.config.getoption("--seeds") < LONG,  # the long tests look for new histories
         suppress_health_check=[HealthCheck.function_scoped_fixture],
     )
     @given(
