@@ -24,9 +24,12 @@ class Column:
 
 @dataclass(frozen=True)
 class ForeignKey:
+    """`on_delete`: what PostgreSQL does with a row when the one it points to goes, as `pg_constraint` has it."""
+
     columns: tuple[str, ...]
     table: str
     target_columns: tuple[str, ...]
+    on_delete: str = "a"
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,8 @@ SELECT c.relname, r.relname,
        ARRAY(SELECT a.attname::text FROM unnest(k.conkey) WITH ORDINALITY u(attnum, nth)
              JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.attnum ORDER BY nth),
        ARRAY(SELECT a.attname::text FROM unnest(k.confkey) WITH ORDINALITY u(attnum, nth)
-             JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.attnum ORDER BY nth)
+             JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.attnum ORDER BY nth),
+       k.confdeltype::text
 FROM pg_constraint k
 JOIN pg_class c ON c.oid = k.conrelid
 JOIN pg_class r ON r.oid = k.confrelid
@@ -90,8 +94,8 @@ def read_catalog(cursor: Any) -> dict[str, Table]:
     sequences = dict(cursor.fetchall())
     cursor.execute(FOREIGN_KEYS)
     foreign_keys: dict[str, list[ForeignKey]] = {}
-    for name, target, columns, target_columns in cursor.fetchall():
-        foreign_keys.setdefault(name, []).append(ForeignKey(tuple(columns), target, tuple(target_columns)))
+    for name, target, columns, target_columns, on_delete in cursor.fetchall():
+        foreign_keys.setdefault(name, []).append(ForeignKey(tuple(columns), target, tuple(target_columns), on_delete))
     cursor.execute(PRIMARY_KEYS)
     primary_keys = {name: tuple(columns) for name, columns in cursor.fetchall()}
     cursor.execute(COLUMNS)

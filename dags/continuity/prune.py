@@ -44,19 +44,6 @@ OTHERS_FIRST: Final = (
 )
 KEPT: Final = "continuity_prune_kept"
 
-REFERENCES: Final = """
-SELECT r.relname, c.relname, k.confdeltype::text,
-       ARRAY(SELECT a.attname::text FROM unnest(k.conkey) WITH ORDINALITY u(attnum, nth)
-             JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.attnum ORDER BY nth),
-       ARRAY(SELECT a.attname::text FROM unnest(k.confkey) WITH ORDINALITY u(attnum, nth)
-             JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.attnum ORDER BY nth)
-FROM pg_constraint k
-JOIN pg_class c ON c.oid = k.conrelid
-JOIN pg_class r ON r.oid = k.confrelid
-JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE k.contype = 'f' AND n.nspname = current_schema()
-ORDER BY 1, 2, k.conname"""
-
 CASCADE, SET_NULL, SET_DEFAULT = "c", "n", "d"
 
 
@@ -184,7 +171,7 @@ def prune(connection: Any, plan: Plan, base: Base, before: datetime, *, dry_run:
         for name, value in LIMITS.items():
             cursor.execute(sql.SQL("SET {} = {}").format(sql.Identifier(name), sql.Literal(value)))
         catalog = read_catalog(cursor)
-        conditions = Conditions(catalog, plan, base, _references(cursor))
+        conditions = Conditions(catalog, plan, base, _references(catalog))
     for name, clean in sorted(RULES.items()):
         if name not in catalog or not any(catalog[name].has(date) for date in clean.dates):
             continue
@@ -217,11 +204,11 @@ def find_base(cursor: Any, store: SnapshotStore, settings: Settings, now: dateti
     return base
 
 
-def _references(cursor: Any) -> dict[str, list[Reference]]:
-    cursor.execute(REFERENCES)
+def _references(catalog: Catalog) -> dict[str, list[Reference]]:
     found: dict[str, list[Reference]] = {}
-    for target, name, action, columns, target_columns in cursor.fetchall():
-        found.setdefault(target, []).append(Reference(name, action, tuple(columns), tuple(target_columns)))
+    for name, table in catalog.items():
+        for key in table.foreign_keys:
+            found.setdefault(key.table, []).append(Reference(name, key.on_delete, key.columns, key.target_columns))
     return found
 
 
