@@ -117,6 +117,7 @@ def take_snapshot(
         plan = reading.plan
         survey, changes = look_back(reading, store, settings, snapshot_id)
         writer = Writer(cut.cursor, reading, store, snapshot_id, source.fernet, data_key, survey, changes)
+        tables = writer.write_all()
         skipped = [{"name": name, "why": rule.why} for name, rule in plan.rules.items() if rule.verdict == "skip"]
         done = Manifest(
             snapshot_id=snapshot_id,
@@ -132,7 +133,7 @@ def take_snapshot(
             encryption=data_key.entry(settings.kms_key),
             paused=paused_flags(cut.cursor),
             in_flight=in_flight(cut.cursor),
-            tables=writer.write_all(),
+            tables=tables,
             skipped=skipped,
             unknown_tables=list(plan.unknown),
             spec=spec_entry(store, snapshot_id),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import threading
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
@@ -14,7 +14,11 @@ import pytest
 from cryptography.fernet import Fernet
 from psycopg2 import sql
 
+from continuity.catalog import Table
 from continuity.errors import BadInput, UnreadableSecret
+from continuity.manifest import TableEntry
+from continuity.rules import Rule
+from continuity.snapshot import Writer
 from tests.integration.engine.nasty import World
 from tests.integration.engine.oracle import ask, cursor_on, dated, is_airflow_2
 from tests.integration.engine.rows import EPOCH, Rows
@@ -227,3 +231,21 @@ def test_a_choice_of_tables_that_tears_rows_apart_is_refused(
     source = sides("source", tables=tables)
     with pytest.raises(BadInput, match=message):
         source.snapshot(SNAPSHOT)
+
+
+def test_a_snapshot_is_completed_when_everything_is_written(
+    sides: Callable[..., Side], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Failure covered: the duration that is published is that of choosing what to write."""
+    written: list[datetime] = []
+    write = Writer.write
+
+    def noted(self: Writer, table: Table, rule: Rule) -> TableEntry:
+        entry = write(self, table, rule)
+        written.append(datetime.now(UTC))
+        return entry
+
+    monkeypatch.setattr(Writer, "write", noted)
+    manifest = sides("source").snapshot(SNAPSHOT)
+    assert len(written) == len(manifest.tables)
+    assert datetime.fromisoformat(manifest.started_at) < max(written) <= datetime.fromisoformat(manifest.completed_at)
