@@ -258,17 +258,11 @@ def _patterns(value: Any, name: str) -> tuple[str, ...]:
 
 
 def _seconds(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 86400:
-        raise BadInput(
-            "conf.parse_deadline_seconds", f"{value!r} is no number of seconds", "a whole number from 0 to 86400"
-        )
-    return value
+    return _whole(value, "conf.parse_deadline_seconds", "seconds", 0, 86400)
 
 
 def _days(value: Any, name: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= LONGEST_HISTORY_DAYS:
-        raise BadInput(name, f"{value!r} is no number of days", f"a whole number from 1 to {LONGEST_HISTORY_DAYS}")
-    return value
+    return _whole(value, name, "days", 1, LONGEST_HISTORY_DAYS)
 
 
 def _optional_days(value: Any, name: str) -> int | None:
@@ -276,6 +270,10 @@ def _optional_days(value: Any, name: str) -> int | None:
 
 
 def _hours(value: Any, name: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= LONGEST_BASE_INTERVAL:
-        raise BadInput(name, f"{value!r} is no number of hours", f"a whole number from 1 to {LONGEST_BASE_INTERVAL}")
+    return _whole(value, name, "hours", 1, LONGEST_BASE_INTERVAL)
+
+
+def _whole(value: Any, name: str, unit: str, least: int, most: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise BadInput(name, f"{value!r} is no number of {unit}", f"a whole number from {least} to {most}")
     return value
