@@ -62,8 +62,13 @@ def _import(connection: Any, exported_snapshot: str | None, settings: Mapping[st
     connection.set_session(isolation_level=extensions.ISOLATION_LEVEL_REPEATABLE_READ, readonly=True, autocommit=False)
     with connection.cursor() as cursor:
         cursor.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(exported_snapshot)))
-        for name, value in settings.items():
-            cursor.execute(sql.SQL("SET LOCAL {} = {}").format(sql.Identifier(name), sql.Literal(value)))
+        set_local(cursor, settings)
+
+
+def set_local(cursor: Any, settings: Mapping[str, str]) -> None:
+    """Set options of PostgreSQL until the transaction ends."""
+    for name, value in settings.items():
+        cursor.execute(sql.SQL("SET LOCAL {} = {}").format(sql.Identifier(name), sql.Literal(value)))
 
 
 def shared_out(

@@ -180,8 +180,7 @@ def transaction(connection: Any) -> Iterator[Any]:
     connection.set_session(isolation_level=extensions.ISOLATION_LEVEL_READ_COMMITTED, readonly=False, autocommit=False)
     try:
         with connection.cursor() as cursor:
-            for name, value in {**LIMITS, **PLAIN_FORMATS, **PLANS}.items():
-                cursor.execute(sql.SQL("SET LOCAL {} = {}").format(sql.Identifier(name), sql.Literal(value)))
+            lanes.set_local(cursor, {**LIMITS, **PLAIN_FORMATS, **PLANS})
             yield cursor
         connection.commit()
     except BaseException:

@@ -232,8 +232,7 @@ def consistent_cut(connection: Any) -> Iterator[Cut]:
 
 
 def _begin(cursor: Any, export: bool) -> Cut:
-    for name, value in OF_CUT.items():
-        cursor.execute(sql.SQL("SET LOCAL {} = {}").format(sql.Identifier(name), sql.Literal(value)))
+    lanes.set_local(cursor, OF_CUT)
     exported = "pg_export_snapshot()" if export else "NULL"
     cursor.execute(sql.SQL("SELECT {}, statement_timestamp()").format(sql.SQL(exported)))
     exported_snapshot, at = cursor.fetchone()
