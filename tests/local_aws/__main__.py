@@ -12,6 +12,8 @@ from pathlib import Path
 
 from tests.local_aws.airflow_command import AIRFLOW_HOME
 
+_LOOK_SECONDS = 0.5
+
 
 def _arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.local_aws", description="The stand-in for AWS on loopback.")
@@ -54,7 +56,9 @@ def main(argv: list[str]) -> int:
         stand_in.start()
         (options.state / "port").write_text(f"{port}\n")
         print(f"http://127.0.0.1:{port}", flush=True)
-        stop.wait()
+        # Not one wait without end: a signal that the system hands to another thread would not interrupt it.
+        while not stop.wait(_LOOK_SECONDS):
+            pass
     finally:
         stand_in.stop()
         (options.state / "port").unlink(missing_ok=True)
