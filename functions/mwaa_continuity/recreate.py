@@ -130,13 +130,19 @@ def ensure(event: Event, log: Log) -> Result:
     if exists(settings):
         log.info("ensure", outcome="exists", source=stored.key)
         return {"outcome": "exists", **result}
-    document = spec.for_region(stored.document, stored.region, read_binding(s3, settings), settings.region)
-    if document.get("Name") != settings.environment:
-        raise BadSpec(f"{stored.key}: Name is of another environment; accepted: {settings.environment}")
+    document = document_here(s3, settings, stored)
     use_local_objects(s3, bucket, document)
     create(document)
     log.info("ensure", outcome="creating", source=stored.key)
     return {"outcome": "creating", **result}
+
+
+def document_here(s3: Any, settings: Settings, stored: StoredSpec) -> Document:
+    """A stored spec as this Region's CreateEnvironment document. Raises `BadSpec` where it does not become one."""
+    document = spec.for_region(stored.document, stored.region, read_binding(s3, settings), settings.region)
+    if document.get("Name") != settings.environment:
+        raise BadSpec(f"{stored.key}: Name is of another environment; accepted: {settings.environment}")
+    return document
 
 
 def exists(settings: Settings) -> bool:
