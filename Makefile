@@ -14,6 +14,10 @@ comma := ,
 test-all: AIRFLOW_VERSIONS = $(subst $(empty) $(empty),$(comma),$(patsubst requirements/airflow-%.txt,%,$(wildcard requirements/airflow-*.txt)))
 LONG_PARTS := tests/unit $(sort $(patsubst %/__init__.py,%,$(wildcard tests/integration/*/__init__.py))) tests/rehearsal
 
+# What is rehearsed: a module below tests/rehearsal/scenarios.
+SCENARIO  ?= backup_restore
+SCENARIOS := $(patsubst tests/rehearsal/scenarios/%.py,%,$(wildcard tests/rehearsal/scenarios/[a-z]*.py))
+
 export TF_IN_AUTOMATION := 1
 export CHECKPOINT_DISABLE := 1
 export PYTHONDONTWRITEBYTECODE := 1
@@ -33,8 +37,12 @@ help: ## list these commands
 set-up-%:
 	@$(SET_UP) $*
 
-rehearse: set-up-system set-up-terraform set-up-tools set-up-airflow ## lose a Region on the local stand-in and compare every row (DAGS=path adds your own DAGs)
-	@$(PYTHON) -m tests.rehearsal --airflow $(AIRFLOW) $(if $(DAGS),--dags $(DAGS))
+.PHONY: scenario-chosen
+scenario-chosen:
+	@test -n "$(filter $(SCENARIO),$(SCENARIOS))" || { echo "SCENARIO is '$(SCENARIO)'; accepted: $(SCENARIOS)"; exit 2; }
+
+rehearse: scenario-chosen set-up-system set-up-terraform set-up-tools set-up-airflow ## lose an environment on the local stand-in, get it back, compare every row (SCENARIO=name; DAGS=path adds your own DAGs)
+	@$(PYTHON) -m tests.rehearsal --scenario $(SCENARIO) --airflow $(AIRFLOW) $(if $(DAGS),--dags $(DAGS))
 
 test: lint test-plan set-up-airflow ## everything: lint, plans, unit, integration, one rehearsal
 	$(PYTHON) -m pytest -q -n 2 tests/unit

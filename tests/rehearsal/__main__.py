@@ -1,4 +1,5 @@
-"""`python -m tests.rehearsal [--airflow VERSION] [--dags PATH] [--keep]`: lose a Region, compare every row."""
+"""`python -m tests.rehearsal [--scenario NAME] [--airflow VERSION] [--dags PATH] [--keep]`: lose an environment, get it
+back, compare every row."""
 
 from __future__ import annotations
 
@@ -10,16 +11,19 @@ import tempfile
 from pathlib import Path
 from types import FrameType
 
-from tests.rehearsal import loss, primary, secondary, verdict
 from tests.rehearsal import report as reports
+from tests.rehearsal import verdict
 from tests.rehearsal.progress import Progress
 from tests.rehearsal.rehearsal import Rehearsal
 from tests.rehearsal.report import Check, Report
-from tests.rehearsal.scenario import NotReached
+from tests.rehearsal.scenario import Scenario
+from tests.rehearsal.scenarios import SCENARIOS
 from tests.rehearsal.terraform import TerraformFailed
+from tests.rehearsal.waiting import NotReached
 
 BUILD = Path(__file__).resolve().parents[2] / "build"
 REPORTS = BUILD / "rehearsal"
+USUAL = "backup_restore"
 
 
 class Interrupted(BaseException):
@@ -28,6 +32,7 @@ class Interrupted(BaseException):
 
 def _arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.rehearsal", description=__doc__)
+    parser.add_argument("--scenario", default=USUAL, help=f"{', '.join(SCENARIOS)} (default: %(default)s)")
     parser.add_argument("--airflow", default="2.10.3", help="version whose environment stands below build/airflow")
     parser.add_argument("--dags", type=Path, help="a DAG folder of your own, added to the workload")
     parser.add_argument("--output", type=Path, default=REPORTS, help="folder of the report and of everything else")
@@ -45,12 +50,13 @@ def main(argv: list[str]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     progress = Progress()
-    rehearsal = Rehearsal(
-        run_folder(options.output.resolve()), options.airflow, progress, options.dags and options.dags.resolve()
-    )
+    kind = SCENARIOS[options.scenario]
+    folder = run_folder(options.output.resolve())
+    users_dags = options.dags and options.dags.resolve()
+    rehearsal = Rehearsal(folder, options.airflow, progress, kind.source, kind.target, users_dags)
     code, finished = 1, False
     try:
-        report = _run(rehearsal, options.output, keep=options.keep)
+        report = _run(kind(rehearsal), options.output, keep=options.keep)
         code, finished = int(not report.passed), True
     except Interrupted:
         progress.say("interrupted; stopping everything", "red")
@@ -68,6 +74,8 @@ def main(argv: list[str]) -> int:
 
 
 def _bad_input(options: argparse.Namespace) -> str:
+    if options.scenario not in SCENARIOS:
+        return f"--scenario: {options.scenario}; accepted: {', '.join(SCENARIOS)}"
     if not (BUILD / "airflow" / options.airflow / "bin" / "airflow").exists():
         return (
             f"--airflow: {options.airflow} is not set up below build/airflow; `make rehearse AIRFLOW={options.airflow}`"
@@ -90,37 +98,33 @@ def run_folder(output: Path) -> Path:
     return folder
 
 
-def _run(rehearsal: Rehearsal, output: Path, keep: bool) -> Report:
-    progress = rehearsal.progress
-    rehearsal.bring_up()
-    primary.start_workload(rehearsal)
-    primary.run_workload(rehearsal)
-    primary.take_snapshot(rehearsal)
-    loss.lose_primary(rehearsal)
-    secondary.look_after(rehearsal)
+def _run(scenario: Scenario, output: Path, keep: bool) -> Report:
+    rehearsal, progress = scenario.rehearsal, scenario.rehearsal.progress
+    rehearsal.start()
+    scenario.play()
     with progress.step("compare"):
-        tables = verdict.compared(rehearsal)
-        found, effects, cut = verdict.checked(rehearsal, tables)
-    reports.write(verdict.reported(rehearsal, tables, found, effects, cut), output)
+        tables, facts = verdict.compared(scenario), verdict.facts_of(scenario)
+        found = verdict.checked(scenario, facts, tables)
+    reports.write(verdict.reported(scenario, facts, tables, found), output)
     if not keep:
-        found.append(_tear_down(rehearsal))
+        found.append(_tear_down(scenario))
         rehearsal.stop()
         outlived = rehearsal.outlived
         found.append(Check("no process outlives the stand-in", not outlived, ", ".join(outlived) or "none did"))
-    report = verdict.reported(rehearsal, tables, found, effects, cut)
+    report = verdict.reported(scenario, facts, tables, found)
     as_json, as_html = reports.write(report, output)
     _say(progress, report)
     progress.say(f"report: {as_html} ({as_json.name} beside it)")
     return report
 
 
-def _tear_down(rehearsal: Rehearsal) -> Check:
-    """Destroy both roots; what goes wrong there must not cost the report of what came before."""
+def _tear_down(scenario: Scenario) -> Check:
+    """Destroy every root; what goes wrong there must not cost the report of what came before."""
     try:
-        rehearsal.tear_down()
+        scenario.tear_down()
     except (TerraformFailed, NotReached) as error:
         return Check(verdict.LEAVES_NOTHING, False, str(error))
-    return verdict.nothing_left(rehearsal.evidence)
+    return verdict.nothing_left(scenario.rehearsal.evidence)
 
 
 def _say(progress: Progress, report: Report) -> None:
@@ -132,13 +136,10 @@ def _say(progress: Progress, report: Report) -> None:
         for line in table["differences"]:
             progress.say(f"DIFFERS {line}", "red")
     rows = sum(table["rows_source"] for table in report.tables)
-    moments = report.moments
     progress.say(f"{report.differences} differences in {rows} rows of {len(report.tables)} tables")
-    progress.say(f"RPO {moments.rpo_seconds:.0f} s (from the cut to the outage)")
-    parts = ", ".join(f"{name.replace('_', ' ')} {value:.0f} s" for name, value in moments.rto_parts.items())
-    progress.say(f"RTO {moments.rto_seconds:.0f} s ({parts})")
-    if moments.first_new_run:
-        progress.say(f"first new scheduled run {moments.first_new_run - moments.outage:.0f} s after the outage")
+    for figure in report.story.figures:
+        progress.say(f"{figure.name} {figure.seconds:.0f} s ({figure.meaning})")
+    progress.say(", ".join(f"{part.label} {part.seconds:.0f} s" for part in report.story.parts))
 
 
 def _interrupt(number: int, _: FrameType | None) -> None:

@@ -21,18 +21,17 @@ from tests.rehearsal.effects import (
 from tests.rehearsal.report import Check
 
 SHOWN = 5
-#: Longest interval of a schedule whose next run must have come when the rehearsal looks.
-SOON_SECONDS = 180
 
 
 @dataclass(frozen=True)
-class Evidence:
+class Facts:
     """Everything the checks look at."""
 
     cut: Cut
     effects: Sequence[Effect]
-    primary: str
-    secondary: str
+    #: What effects call the two places.
+    source: str
+    target: str
     live_at: float
     fail_dags: Collection[str]
     #: Runs of the target when it was looked at last: (dag_id, run_id) -> state.
@@ -40,9 +39,9 @@ class Evidence:
     #: Task instances of the target then: key -> (state, try_number, max_tries).
     target_instances: Mapping[InstanceKey, tuple[str, int, int]]
 
-    def of(self, region: str, *kinds: str) -> list[Effect]:
-        """Effects of one Region."""
-        return [effect for effect in self.effects if effect.region == region and effect.kind in kinds]
+    def of(self, where: str, *kinds: str) -> list[Effect]:
+        """Effects of one place."""
+        return [effect for effect in self.effects if effect.where == where and effect.kind in kinds]
 
 
 def show(items: Iterable[Any]) -> str:
@@ -52,41 +51,41 @@ def show(items: Iterable[Any]) -> str:
     return text + (f" and {len(listed) - SHOWN} more" if len(listed) > SHOWN else "")
 
 
-def nothing_finished_ran_again(evidence: Evidence) -> Check:
+def nothing_finished_ran_again(facts: Facts) -> Check:
     """No task instance and no run that had finished before the cut began again."""
-    begun = {effect.key for effect in evidence.of(evidence.secondary, "start", "resumed", "poked", "end", "failed")}
-    finished_runs = {run for run, state in evidence.cut.runs.items() if state in ("success", "failed")}
-    again = {key for key in begun if key in evidence.cut.finished() or key[:2] in finished_runs}
-    dags = {key[0] for key in evidence.cut.finished()} | {run[0] for run in finished_runs}
+    begun = {effect.key for effect in facts.of(facts.target, "start", "resumed", "poked", "end", "failed")}
+    finished_runs = {run for run, state in facts.cut.runs.items() if state in ("success", "failed")}
+    again = {key for key in begun if key in facts.cut.finished() or key[:2] in finished_runs}
+    dags = {key[0] for key in facts.cut.finished()} | {run[0] for run in finished_runs}
     detail = show(again) or f"{len(finished_runs)} finished runs of {len(dags)} DAGs, none began again"
     return Check("no run that finished before the cut ran again", not again, detail)
 
 
-def enough_dags(evidence: Evidence, at_least: int = 20) -> Check:
+def enough_dags(facts: Facts, at_least: int = 20) -> Check:
     """The side effects were counted over enough DAGs."""
-    dags = {effect.key[0] for effect in evidence.effects}
+    dags = {effect.key[0] for effect in facts.effects}
     return Check("side effects were counted over at least 20 DAGs", len(dags) >= at_least, f"{len(dags)} DAGs")
 
 
-def replayed_as_computed(evidence: Evidence) -> Check:
-    """What ran in both Regions is exactly what can be computed from the cut and from what ran after it."""
-    computed = computed_replay(evidence.cut, evidence.effects, evidence.primary, evidence.live_at, evidence.fail_dags)
-    undecided = undecided_replay(evidence.cut, evidence.effects, evidence.live_at)
-    actual = actual_replay(evidence.cut, evidence.effects, evidence.primary, evidence.secondary) - undecided
+def replayed_as_computed(facts: Facts) -> Check:
+    """What ran in both places is exactly what can be computed from the cut and from what ran after it."""
+    computed = computed_replay(facts.cut, facts.effects, facts.source, facts.live_at, facts.fail_dags)
+    undecided = undecided_replay(facts.cut, facts.effects, facts.live_at)
+    actual = actual_replay(facts.cut, facts.effects, facts.source, facts.target) - undecided
     wrong = [f"not computed: {show(actual - computed)}"] if actual - computed else []
     wrong += [f"not replayed: {show(computed - actual)}"] if computed - actual else []
-    detail = "; ".join(wrong) or f"{len(actual)} task instances ran in both Regions, as computed"
+    detail = "; ".join(wrong) or f"{len(actual)} task instances ran in both, as computed"
     return Check("the replayed set is exactly the computed one", not wrong, detail)
 
 
-def next_runs_once(evidence: Evidence, unpaused: Collection[str]) -> Check:
-    """Each schedule made its next run, and nothing began twice."""
-    starts = evidence.of(evidence.secondary, "start")
-    began = {effect.key[0] for effect in starts if effect.key[:2] not in evidence.cut.runs}
-    scheduled = {dag for dag, how in SCHEDULES.items() if how.seconds <= SOON_SECONDS and dag in unpaused}
-    twice = started_twice(evidence.effects, evidence.secondary)
+def next_runs_once(facts: Facts, unpaused: Collection[str], soon_seconds: float) -> Check:
+    """Each schedule with an interval of at most `soon_seconds` made its next run, and nothing began twice."""
+    starts = facts.of(facts.target, "start")
+    began = {effect.key[0] for effect in starts if effect.key[:2] not in facts.cut.runs}
+    scheduled = {dag for dag, how in SCHEDULES.items() if how.seconds <= soon_seconds and dag in unpaused}
+    twice = started_twice(facts.effects, facts.target)
     missing = scheduled - began
-    doubled = _same_interval_twice(evidence)
+    doubled = _same_interval_twice(facts)
     wrong = [f"no next run: {show(missing)}"] if missing else []
     wrong += [f"began twice: {show(key for key, _ in twice)}"] if twice else []
     wrong += [f"two runs of one interval: {show(doubled)}"] if doubled else []
@@ -94,10 +93,10 @@ def next_runs_once(evidence: Evidence, unpaused: Collection[str]) -> Check:
     return Check("the next scheduled run of each schedule happens once", not wrong, detail)
 
 
-def _same_interval_twice(evidence: Evidence) -> set[tuple[str, str]]:
+def _same_interval_twice(facts: Facts) -> set[tuple[str, str]]:
     seen: set[tuple[str, float]] = set()
     doubled: set[tuple[str, str]] = set()
-    for dag_id, run_id in evidence.target_runs:
+    for dag_id, run_id in facts.target_runs:
         if run_id.startswith("scheduled__"):
             interval = (dag_id, logical_date(run_id))
             if interval in seen:
@@ -106,11 +105,11 @@ def _same_interval_twice(evidence: Evidence) -> set[tuple[str, str]]:
     return doubled
 
 
-def deferred_woke(evidence: Evidence) -> Check:
+def deferred_woke(facts: Facts) -> Check:
     """What was deferred at the cut resumed once, without starting anew."""
-    deferred = {key for key, state in evidence.cut.instances.items() if state == "deferred"}
-    resumed = [effect.key for effect in evidence.of(evidence.secondary, "resumed") if effect.key in deferred]
-    begun = {effect.key for effect in evidence.of(evidence.secondary, "start")} & deferred
+    deferred = {key for key, state in facts.cut.instances.items() if state == "deferred"}
+    resumed = [effect.key for effect in facts.of(facts.target, "resumed") if effect.key in deferred]
+    begun = {effect.key for effect in facts.of(facts.target, "start")} & deferred
     wrong = [f"did not resume: {show(deferred - set(resumed))}"] if deferred - set(resumed) else []
     wrong += [f"resumed twice: {show(resumed)}"] if len(resumed) > len(set(resumed)) else []
     wrong += [f"began anew: {show(begun)}"] if begun else []
@@ -119,48 +118,48 @@ def deferred_woke(evidence: Evidence) -> Check:
     return Check("deferred tasks wake up once, with what they waited for", passed, detail)
 
 
-def retries_keep_count(evidence: Evidence) -> Check:
+def retries_keep_count(facts: Facts) -> Check:
     """What waited for its second try had its second try, of as many as before."""
-    waiting = [key for key, state in evidence.cut.instances.items() if state == "up_for_retry"]
-    tries = {effect.key: effect.try_number for effect in evidence.of(evidence.secondary, "start")}
+    waiting = [key for key, state in facts.cut.instances.items() if state == "up_for_retry"]
+    tries = {effect.key: effect.try_number for effect in facts.of(facts.target, "start")}
     wrong = [
-        f"{show([key])}: try {tries.get(key)}, {evidence.target_instances.get(key)}"
+        f"{show([key])}: try {tries.get(key)}, {facts.target_instances.get(key)}"
         for key in waiting
-        if tries.get(key) != 2 or evidence.target_instances.get(key, ("", 0, 0))[1:] != (2, 3)
+        if tries.get(key) != 2 or facts.target_instances.get(key, ("", 0, 0))[1:] != (2, 3)
     ]
     detail = "; ".join(wrong) or f"{show(waiting)}: try 2 of 4"
     return Check("retries keep their count", not wrong and bool(waiting), detail)
 
 
-def in_flight_failed(evidence: Evidence) -> Check:
+def in_flight_failed(facts: Facts) -> Check:
     """What was in flight under the policy `fail` is failed and did not run again."""
-    failing = {key for key in evidence.cut.in_flight() if key[0] in evidence.fail_dags}
-    begun = {effect.key for effect in evidence.of(evidence.secondary, "start")} & failing
-    states = {key: evidence.target_instances.get(key, ("missing", 0, 0))[0] for key in failing}
+    failing = {key for key in facts.cut.in_flight() if key[0] in facts.fail_dags}
+    begun = {effect.key for effect in facts.of(facts.target, "start")} & failing
+    states = {key: facts.target_instances.get(key, ("missing", 0, 0))[0] for key in failing}
     passed = bool(failing) and not begun and set(states.values()) == {"failed"}
     detail = show(f"{show([key])}: {state}" for key, state in states.items())
     return Check("in-flight work under the policy `fail` is failed, not run again", passed, detail)
 
 
-def dataset_waits_then_fires(evidence: Evidence, runs_while_waiting: int) -> Check:
+def dataset_waits_then_fires(facts: Facts, runs_while_waiting: int) -> Check:
     """The consumer of two datasets waited for the second one, and then ran once."""
-    ran = len(evidence.of(evidence.secondary, "start")) and [
-        effect for effect in evidence.of(evidence.secondary, "start") if effect.key[0] == "both"
+    ran = len(facts.of(facts.target, "start")) and [
+        effect for effect in facts.of(facts.target, "start") if effect.key[0] == "both"
     ]
     count = len(ran) if ran else 0
-    before = [effect for effect in evidence.of(evidence.primary, "start") if effect.key[0] == "both"]
+    before = [effect for effect in facts.of(facts.source, "start") if effect.key[0] == "both"]
     passed = runs_while_waiting == 0 and count == 1 and not before
-    detail = f"{len(before)} runs before the outage, {runs_while_waiting} while it waited, {count} after the second"
+    detail = f"{len(before)} runs in the source, {runs_while_waiting} while it waited, {count} after the second"
     return Check("a dataset consumer that waits stays waiting, then fires once", passed, detail)
 
 
-def secrets_readable(evidence: Evidence, expected: Mapping[str, str]) -> Check:
-    """A DAG in the secondary reads every planted secret, value by value."""
+def secrets_readable(facts: Facts, expected: Mapping[str, str]) -> Check:
+    """A DAG in the target reads every planted secret, value by value."""
     digests = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in expected.items()}
-    read = [effect.detail["digests"] for effect in evidence.of(evidence.secondary, "read")]
+    read = [effect.detail["digests"] for effect in facts.of(facts.target, "read")]
     wrong = sorted(name for name, digest in digests.items() if not read or read[-1].get(name) != digest)
     detail = f"wrong: {', '.join(wrong)}" if wrong else f"{len(digests)} secrets, read by a DAG"
-    return Check("secrets are readable in the secondary", not wrong, detail)
+    return Check("secrets are readable in the target", not wrong, detail)
 
 
 def same_flags(source: Mapping[str, bool], target: Mapping[str, bool]) -> Check:
@@ -171,14 +170,16 @@ def same_flags(source: Mapping[str, bool], target: Mapping[str, bool]) -> Check:
     return Check("paused flags are equal", not wrong, detail)
 
 
-def manifest_agrees(manifest: Mapping[str, Any], exported: str, cut: Cut) -> Check:
-    """The manifest names the very cut that was compared, and what was in flight then."""
+def manifest_agrees(manifest: Mapping[str, Any], exported: str, cut: Cut, flags: Mapping[str, bool]) -> Check:
+    """The manifest names the very cut that was compared, what was in flight then, and which DAGs were paused."""
     listed = {(dag, run, task, int(index)) for dag, run, task, index, _ in manifest["in_flight"]}
     wrong = []
     if manifest["exported_snapshot"] != exported:
         wrong.append(f"exported_snapshot is {manifest['exported_snapshot']}, compared was {exported}")
     if listed != cut.in_flight():
         wrong.append(f"in_flight differs: {show(listed ^ cut.in_flight())}")
+    if others := {dag for dag, paused in flags.items() if manifest["paused"].get(dag) is not paused}:
+        wrong.append(f"paused differs: {show(others)}")
     detail = "; ".join(wrong) or f"cut {exported}, {len(listed)} in flight"
     return Check("the manifest names the cut that was compared", not wrong, detail)
 

@@ -1,4 +1,4 @@
-"""What ran, as counted outside Airflow, and what a failover must therefore run again. Pure functions."""
+"""What ran, as counted outside Airflow, and what must therefore run again. Pure functions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ class Effect:
     """One line that a task left."""
 
     kind: str
-    region: str
+    #: Where it ran: a Region, or one of the lives that an environment has in one.
+    where: str
     key: InstanceKey
     try_number: int
     at: float
@@ -133,15 +134,15 @@ def logical_date(run_id: str) -> float:
 
 
 def computed_replay(
-    cut: Cut, effects: Iterable[Effect], primary: str, live_at: float, fail_dags: Collection[str]
+    cut: Cut, effects: Iterable[Effect], source: str, live_at: float, fail_dags: Collection[str]
 ) -> set[InstanceKey]:
-    """The task instances a failover runs again: in flight at the cut, or run after it by a run that is made again."""
+    """The task instances to run again: in flight at the cut, or run after it by a run that is made again."""
     ran_after = {
         effect.key
         for effect in effects
-        if effect.region == primary and effect.kind in ("start", "end", "failed") and effect.at > cut.at
+        if effect.where == source and effect.kind in ("start", "end", "failed") and effect.at > cut.at
     }
-    again = {key for key in ran_after | started_in_flight(cut, effects, primary) if key not in cut.waiting}
+    again = {key for key in ran_after | started_in_flight(cut, effects, source) if key not in cut.waiting}
     return {
         key
         for key in again - cut.finished()
@@ -150,9 +151,9 @@ def computed_replay(
     }
 
 
-def started_in_flight(cut: Cut, effects: Iterable[Effect], primary: str) -> set[InstanceKey]:
+def started_in_flight(cut: Cut, effects: Iterable[Effect], source: str) -> set[InstanceKey]:
     """In flight at the cut and begun before it: running them again is a replay, else it is their first time."""
-    begun = {effect.key for effect in effects if effect.region == primary and effect.kind == "start"}
+    begun = {effect.key for effect in effects if effect.where == source and effect.kind == "start"}
     return cut.in_flight() & begun
 
 
@@ -181,15 +182,13 @@ def _queued_at_the_cut(key: InstanceKey, cut: Cut) -> bool:
     return key[1].startswith("dataset_triggered__") and logical_date(key[1]) <= cut.at
 
 
-def actual_replay(cut: Cut, effects: Iterable[Effect], primary: str, secondary: str) -> set[InstanceKey]:
-    """The task instances that began in both Regions, other than by going on with what they waited for."""
-    begun = {
-        region: {e.key for e in effects if e.region == region and e.kind == "start"} for region in (primary, secondary)
-    }
-    return (begun[primary] & begun[secondary]) - cut.waiting
+def actual_replay(cut: Cut, effects: Iterable[Effect], source: str, target: str) -> set[InstanceKey]:
+    """The task instances that began in both places, other than by going on with what they waited for."""
+    begun = {where: {e.key for e in effects if e.where == where and e.kind == "start"} for where in (source, target)}
+    return (begun[source] & begun[target]) - cut.waiting
 
 
-def started_twice(effects: Iterable[Effect], region: str) -> list[tuple[InstanceKey, int]]:
-    """Attempts that began more than once in one Region."""
-    starts = Counter((e.key, e.try_number) for e in effects if e.region == region and e.kind == "start")
+def started_twice(effects: Iterable[Effect], where: str) -> list[tuple[InstanceKey, int]]:
+    """Attempts that began more than once in one place."""
+    starts = Counter((e.key, e.try_number) for e in effects if e.where == where and e.kind == "start")
     return sorted(attempt for attempt, count in starts.items() if count > 1)

@@ -45,6 +45,18 @@ def in_buckets(client: Any, buckets: Iterable[str], needles: Mapping[str, list[b
                     yield f"s3://{name}/{version['Key']}: {', '.join(sorted(found))}"
 
 
+def in_histories(client: Any, machines: Iterable[str], needles: Mapping[str, list[bytes]]) -> Iterator[str]:
+    """One line per execution that holds a secret in its input, output or history; `client`: of Step Functions."""
+    for machine in machines:
+        for page in client.get_paginator("list_executions").paginate(stateMachineArn=machine):
+            for execution in page["executions"]:
+                arn = execution["executionArn"]
+                events = client.get_paginator("get_execution_history").paginate(executionArn=arn)
+                told = repr((client.describe_execution(executionArn=arn), [e for p in events for e in p["events"]]))
+                if found := in_bytes(told.encode(), needles):
+                    yield f"{arn}: {', '.join(sorted(found))}"
+
+
 def _in_file(path: Path, needles: Mapping[str, list[bytes]], longest: int) -> set[str]:
     found: set[str] = set()
     rest = b""

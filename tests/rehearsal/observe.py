@@ -1,4 +1,4 @@
-"""Follows a failover from outside: events as they come, and the two dumps of the target."""
+"""Follows from outside how an environment is brought back: events as they come, and the first dump of the target."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ from tests.rehearsal.progress import Progress
 LEDGER = "continuity_restore"
 
 
-class FailoverFailed(Exception):
-    """The failover did not go live; the message says why."""
+class DidNotArrive(Exception):
+    """The environment did not go live; the message says why."""
 
 
 @dataclass
-class Failover:
-    """What was seen of it; times in epoch seconds."""
+class Arrival:
+    """What was seen of it; times in epoch seconds. `since`: the outage, or what else it began with."""
 
-    outage: float
+    since: float
     started: float = 0.0
+    creating: float = 0.0
     available: float = 0.0
     state_restored: float = 0.0
     live: float = 0.0
@@ -75,30 +76,30 @@ class Narrator:
 
 @dataclass
 class Observer:
-    """Watches one failover into `region`."""
+    """Watches how one execution of `machine` brings an environment into `region`."""
 
     narrator: Narrator
     region: str
     machine: str
     folder: Path
-    failover: Failover
-    detection_seconds: float = 420.0
-    failover_seconds: float = 600.0
+    arrival: Arrival
+    start_seconds: float = 420.0
+    arrival_seconds: float = 600.0
 
     def wait_for_start(self) -> None:
-        """Until the failover machine runs."""
+        """Until the machine runs."""
 
         def started() -> bool:
             for event in self.narrator.poll():
                 if (
                     event["kind"] == "execution"
                     and event["machine"] == self.machine
-                    and event["at"] > self.failover.outage
+                    and event["at"] > self.arrival.since
                 ):
-                    self.failover.started, self.failover.execution = event["at"], event["executionArn"]
-            return bool(self.failover.execution)
+                    self.arrival.started, self.arrival.execution = event["at"], event["executionArn"]
+            return bool(self.arrival.execution)
 
-        self._wait(started, self.detection_seconds, "the failover started")
+        self._wait(started, self.start_seconds, f"{self.machine} started")
 
     def wait_for_environment(self) -> str:
         """Until the environment is available; installs the audit on the way. Returns the URL of its database."""
@@ -114,34 +115,34 @@ class Observer:
                 audited = environment["database_url"]
             return bool(audited) and self._available()
 
-        self._wait(available, self.failover_seconds, "the environment was available")
+        self._wait(available, self.arrival_seconds, "the environment was available")
         return audited
 
     def dump_before_live(self, database_url: str) -> Path:
         """Until the state is restored; then at once a dump."""
 
         def restored() -> bool:
-            self.failover.ledger = read_ledger(database_url)
-            if not self.failover.ledger:
+            self.arrival.ledger = read_ledger(database_url)
+            if not self.arrival.ledger:
                 self.narrator.poll()
                 self._fail_if_ended()
-            return bool(self.failover.ledger)
+            return bool(self.arrival.ledger)
 
-        self._wait(restored, self.failover_seconds, "the state was restored", pause=0.2)
-        self.failover.state_restored = time.time()
+        self._wait(restored, self.arrival_seconds, "the state was restored", pause=0.2)
+        self.arrival.state_restored = time.time()
         return database.dump_of_now(database_url, self.folder / "target-before-live.sql")
 
     def wait_for_end(self) -> None:
-        """Until the failover machine ended well."""
+        """Until the machine ended well."""
 
         def ended() -> bool:
             self.narrator.poll()
             self._fail_if_ended()
             for event in self._executions("SUCCEEDED"):
-                self.failover.live = event["at"]
-            return bool(self.failover.live)
+                self.arrival.live = event["at"]
+            return bool(self.arrival.live)
 
-        self._wait(ended, self.failover_seconds, "the failover ended")
+        self._wait(ended, self.arrival_seconds, f"{self.machine} ended")
 
     def environment(self) -> dict[str, Any] | None:
         """The environment of the watched Region as test equipment sees it."""
@@ -150,9 +151,11 @@ class Observer:
 
     def _available(self) -> bool:
         for event in self.narrator.events:
-            made_here = event["region"] == self.region and event["at"] > self.failover.outage
+            made_here = event["region"] == self.region and event["at"] > self.arrival.since
+            if event["kind"] == "environment_status" and made_here and event["status"] == "CREATING":
+                self.arrival.creating = event["at"]
             if event["kind"] == "environment_status" and made_here and event["status"] == "AVAILABLE":
-                self.failover.available = event["at"]
+                self.arrival.available = event["at"]
                 return True
         return False
 
@@ -161,13 +164,13 @@ class Observer:
             event
             for event in self.narrator.events
             if event["kind"] == "execution"
-            and event["executionArn"] == self.failover.execution
+            and event["executionArn"] == self.arrival.execution
             and event["status"] in statuses
         ]
 
     def _fail_if_ended(self) -> None:
         for event in self._executions("FAILED", "TIMED_OUT", "ABORTED"):
-            raise FailoverFailed(f"{self.machine} {event['status']}: {reason(event)}")
+            raise DidNotArrive(f"{self.machine} {event['status']}: {reason(event)}")
 
     @staticmethod
     def _has_schema(database_url: str) -> bool:
@@ -183,7 +186,7 @@ class Observer:
         deadline = time.monotonic() + seconds
         while not reached():
             if time.monotonic() > deadline:
-                raise FailoverFailed(f"{seconds:.0f} s passed before {what}")
+                raise DidNotArrive(f"{seconds:.0f} s passed before {what}")
             time.sleep(pause)
 
 

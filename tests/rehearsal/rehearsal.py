@@ -1,4 +1,4 @@
-"""One run of the rehearsal: two Regions brought up and torn down, what its steps share, and what they collect."""
+"""One run: the stand-in and the roots brought up and torn down, and what the steps of every scenario share."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -16,50 +16,19 @@ from typing import Any
 
 from tests.local_aws.airflow_command import run_airflow
 from tests.local_aws.fixtures import RunningStandIn, start_stand_in
-from tests.local_aws.inventory import Inventory, inventory, left
-from tests.rehearsal import scenario
+from tests.local_aws.inventory import inventory, left
 from tests.rehearsal.airflow_api import AirflowApi
-from tests.rehearsal.comparator import Dump
-from tests.rehearsal.effects import Cut
-from tests.rehearsal.observe import Failover, Narrator, reason
+from tests.rehearsal.comparator import Dump, users_rows
+from tests.rehearsal.effects import Cut, Effect, read_effects
+from tests.rehearsal.evidence import Evidence, Place, RehearsalFailed
+from tests.rehearsal.observe import Narrator, reason
+from tests.rehearsal.planted import Planted
 from tests.rehearsal.processes import end_left_overs
 from tests.rehearsal.progress import Progress
-from tests.rehearsal.scenario import Planted, wait_until
 from tests.rehearsal.terraform import Root
+from tests.rehearsal.waiting import wait_until
 
 NAME = "rehearsal"
-PRIMARY = "us-east-1"
-SECONDARY = "us-west-2"
-DAG_PREFIX = "dags/"
-
-
-class RehearsalFailed(Exception):
-    """The rehearsal could not go on; the message says at what and why."""
-
-
-@dataclass
-class Evidence:
-    """What the rehearsal collects for the comparison and the checks."""
-
-    source_dump: Path | None = None
-    exported: str = ""
-    source_key: str = ""
-    target_key: str = ""
-    state_dump: Path | None = None
-    end_dump: Path | None = None
-    target_since: datetime | None = None
-    manifest: dict[str, Any] = field(default_factory=dict)
-    snapshot_complete: float = 0.0
-    failover: Failover | None = None
-    second_plans: dict[str, str] = field(default_factory=dict)
-    plan_without_primary: str = "not planned"
-    runs_of_waiting_consumer: int = -1
-    failed_execution: str = ""
-    existed: Inventory = field(default_factory=dict)
-    left_over: list[str] = field(default_factory=list)
-    #: Output of the machines that the rehearsal started beside the failover, by name.
-    outputs: dict[str, dict[str, Any]] = field(default_factory=dict)
-    users_dags: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -69,6 +38,8 @@ class Rehearsal:
     folder: Path
     airflow: str
     progress: Progress
+    source: Place
+    target: Place
     users_dags: Path | None = None
     planted: Planted = field(default_factory=Planted)
     evidence: Evidence = field(default_factory=Evidence)
@@ -80,9 +51,14 @@ class Rehearsal:
     outlived: list[str] = field(default_factory=list)
 
     @property
-    def effects(self) -> Path:
+    def effects_folder(self) -> Path:
         """Folder of what the tasks leave."""
         return self.folder / "effects"
+
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """Of the source and the target."""
+        return tuple(dict.fromkeys((self.source.region, self.target.region)))
 
     @property
     def major(self) -> int:
@@ -96,41 +72,43 @@ class Rehearsal:
             raise RehearsalFailed("the stand-in does not run")
         return self.stand_in
 
-    def bring_up(self) -> None:
-        """Stand-in, then both Regions by Terraform, then a second plan of each."""
+    def start(self) -> None:
+        """The stand-in, and what its account holds before anything is applied."""
         with self.progress.step("start the stand-in"):
-            (self.effects / "signals").mkdir(parents=True)
+            (self.effects_folder / "signals").mkdir(parents=True)
             self.stand_in = start_stand_in(self.folder / "stand-in", "--airflow", self.airflow)
-            self.evidence.existed = inventory(self.stand_in, (PRIMARY, SECONDARY))
+            self.evidence.existed = inventory(self.stand_in, self.regions)
         self.narrator = Narrator(self.local, self.progress)
+
+    def apply(self, place: Place, **variables: Any) -> None:
+        """Apply the root of a place by Terraform, with the variables that every root has beside those given."""
         common = {
             "name": NAME,
+            "region": place.region,
             "airflow_version": self.airflow,
             "airflow_configuration_options": {
-                "rehearsal.effects_dir": str(self.effects),
+                "rehearsal.effects_dir": str(self.effects_folder),
                 "core.parallelism": "16",
             },
         }
-        with self.progress.step("terraform apply: secondary"):
-            in_flight = dict.fromkeys(sorted(scenario.FAIL_IN_FLIGHT), "fail")
-            self._apply("secondary", {**common, "region": SECONDARY, "primary_region": PRIMARY, "in_flight": in_flight})
-        with self.progress.step("terraform apply: primary"):
-            peer = self.outputs["secondary"]["peer"]
-            self._apply("primary", {**common, "region": PRIMARY, "peer": peer})
+        with self.progress.step(f"terraform apply: {place.root}"):
+            root = Root(place.root, self.folder / place.root, self.local.terraform_env, {**common, **variables})
+            self.roots[place.root] = root
+            root.init()
+            root.apply()
+            self.outputs[place.root] = root.outputs()
             self.narrator.poll()
 
-    def tear_down(self) -> None:
-        """Bring the primary Region back and destroy both; what is left is evidence."""
-        with self.progress.step("terraform destroy"):
-            self.local.post("outage", region=PRIMARY, down=False)
-            mwaa = self.local.client("mwaa", SECONDARY)
-            # What a failover created belongs to no state: whoever gives up the secondary removes it first.
-            mwaa.delete_environment(Name=NAME)
-            self.wait(lambda: "the environment" if self._exists(SECONDARY) else "", 120, "the environment removed")
-            for name in ("primary", "secondary"):
-                self.roots[name].destroy()
-                self.evidence.left_over += [f"{name}: {address}" for address in self.roots[name].resources()]
-            self.evidence.left_over += left(self.evidence.existed, inventory(self.local, (PRIMARY, SECONDARY)))
+    def destroy(self) -> None:
+        """Remove the environment of the target, which belongs to no state, then destroy every root, the last one first;
+        what is left is evidence."""
+        client = self.local.client("mwaa", self.target.region)
+        client.delete_environment(Name=NAME)
+        self.wait(lambda: "its end" if self.exists(self.target) else "", 120, "the environment removed")
+        for name in reversed(self.roots):
+            self.roots[name].destroy()
+            self.evidence.left_over += [f"{name}: {address}" for address in self.roots[name].resources()]
+        self.evidence.left_over += left(self.evidence.existed, inventory(self.local, self.regions))
 
     def stop(self) -> None:
         """Stop everything; safe at any moment and more than once."""
@@ -140,13 +118,6 @@ class Rehearsal:
         if self.stand_in:
             self.stand_in.stop()
         self.outlived += end_left_overs(self.folder)
-
-    def _apply(self, name: str, variables: dict[str, Any]) -> None:
-        root = Root(name, self.folder / name, self.local.terraform_env, variables)
-        self.roots[name] = root
-        root.init()
-        root.apply()
-        self.outputs[name] = root.outputs()
 
     @contextmanager
     def planning(self, label: str, *names: str) -> Iterator[dict[str, Future[str]]]:
@@ -159,17 +130,17 @@ class Rehearsal:
                     self.roots[name].stop()
                 raise
 
-    def start_machine(self, machine: str, region: str, root: str) -> str:
-        """Start a state machine of a root by hand; the ARN of the execution."""
-        client = self.local.client("stepfunctions", region)
-        arn = self.outputs[root]["state_machine_arns"][machine]
-        return str(client.start_execution(stateMachineArn=arn, input="{}")["executionArn"])
+    def start_machine(self, machine: str, place: Place, given: str = "{}") -> str:
+        """Start a state machine by hand, with JSON; the ARN of the execution."""
+        client = self.local.client("stepfunctions", place.region)
+        arn = self.outputs[place.root]["state_machine_arns"][machine]
+        return str(client.start_execution(stateMachineArn=arn, input=given)["executionArn"])
 
-    def fire(self, machine: str, region: str) -> dict[str, Any]:
-        """Fire the schedule of a machine now, and follow what it starts to its good end; its output."""
+    def fire(self, machine: str, place: Place) -> str:
+        """Fire the schedule of a machine now; the ARN of the execution that it starts."""
         since = time.time()
-        name = f"{NAME}-{region}-{machine}"
-        self.local.post("fire", region=region, name=name)
+        name = f"{NAME}-{place.region}-{machine}"
+        self.local.post("fire", region=place.region, name=name)
         started: list[str] = []
 
         def waiting() -> str:
@@ -178,29 +149,40 @@ class Rehearsal:
             return "" if started else "the execution"
 
         self.wait(waiting, 60, f"{name} started by its schedule")
-        return self.wait_for_execution(started[0], region, 180)
+        return started[0]
 
-    def fail_if_ended(self, execution: str, region: str) -> None:
+    def fail_if_ended(self, execution: str, place: Place) -> None:
         """Raises RehearsalFailed, with the reason, for an execution that should still be under way."""
-        shown = self.local.client("stepfunctions", region).describe_execution(executionArn=execution)
+        shown = self.local.client("stepfunctions", place.region).describe_execution(executionArn=execution)
         if shown["status"] in ("FAILED", "TIMED_OUT", "ABORTED"):
             raise RehearsalFailed(f"{execution} {shown['status']}: {reason(shown)}")
         if shown["status"] == "SUCCEEDED":
             raise RehearsalFailed(f"{execution} ended without a snapshot: {shown.get('output')}")
 
-    def wait_for_execution(self, execution: str, region: str, seconds: float) -> dict[str, Any]:
+    def wait_for_execution(self, execution: str, place: Place, seconds: float = 180) -> dict[str, Any]:
         """Follow an execution to its good end; its output. Raises RehearsalFailed, or NotReached."""
-        client = self.local.client("stepfunctions", region)
+        client = self.local.client("stepfunctions", place.region)
 
         def running() -> str:
             self.narrator.poll()
             return "its end" if client.describe_execution(executionArn=execution)["status"] == "RUNNING" else ""
 
-        self.wait(running, seconds, execution)
+        self.wait(running, seconds, f"the end of {execution}")
         shown = client.describe_execution(executionArn=execution)
         if shown["status"] != "SUCCEEDED":
             raise RehearsalFailed(f"{execution} {shown['status']}: {reason(shown)}")
         return dict(json.loads(shown.get("output") or "{}"))
+
+    def effects(self) -> list[Effect]:
+        """What the tasks left so far; `where` is that of the source or of the target."""
+        return [replace(e, where=self._place_of(e).where) for e in read_effects(self.effects_folder)]
+
+    def _place_of(self, effect: Effect) -> Place:
+        """Two Regions are told by their names, two lives in one Region by when the second one began."""
+        since = self.evidence.target_since
+        if self.source.region != self.target.region:
+            return self.source if effect.where == self.source.region else self.target
+        return self.source if since is None or effect.at < since.timestamp() else self.target
 
     def cut(self) -> Cut:
         """What the source's dump says of the cut."""
@@ -208,26 +190,27 @@ class Rehearsal:
             raise RehearsalFailed("there is no dump of the cut")
         dump = Dump(self.evidence.source_dump)
         at = datetime.fromisoformat(self.evidence.manifest["cut_at"]).timestamp()
-        return Cut.of(at, scenario.users_rows(dump, "dag_run"), scenario.users_rows(dump, "task_instance"), self.major)
+        return Cut.of(at, users_rows(dump, "dag_run"), users_rows(dump, "task_instance"), self.major)
 
-    def environment(self, region: str) -> dict[str, Any]:
-        """The environment of a Region as test equipment sees it."""
-        return next(dict(e) for e in self.local.get("environments") if e["region"] == region)
+    def environment(self, place: Place) -> dict[str, Any]:
+        """The environment of a place as test equipment sees it."""
+        return next(dict(e) for e in self.local.get("environments") if e["region"] == place.region)
 
-    def _exists(self, region: str) -> bool:
-        return any(e["region"] == region for e in self.local.get("environments"))
+    def exists(self, place: Place) -> bool:
+        """Whether there is an environment."""
+        return any(e["region"] == place.region for e in self.local.get("environments"))
 
-    def database_url(self, region: str) -> str:
-        """Of the metadata database of a Region."""
-        return str(self.environment(region)["database_url"])
+    def database_url(self, place: Place) -> str:
+        """Of the metadata database of a place."""
+        return str(self.environment(place)["database_url"])
 
-    def api(self, region: str) -> AirflowApi:
-        """Airflow's REST API in a Region."""
-        return AirflowApi(self.local.client("mwaa", region), NAME, self.major)
+    def api(self, place: Place) -> AirflowApi:
+        """Airflow's REST API of a place."""
+        return AirflowApi(self.local.client("mwaa", place.region), NAME, self.major)
 
-    def command(self, region: str) -> Callable[..., None]:
-        """Airflow's command line on the database of a Region."""
-        environment = self.environment(region)
+    def command(self, place: Place) -> Callable[..., None]:
+        """Airflow's command line on the database of a place."""
+        environment = self.environment(place)
         return partial(run_airflow, self.airflow, environment["database_url"], environment["fernet_key"])
 
     def wait(self, reached: Callable[[], str], seconds: float, what: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,46 +20,57 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Moments:
-    """When it happened, in epoch seconds."""
+class Part:
+    """One bar of the time line, from one moment to another (epoch seconds). `colour`: one of the page's."""
 
-    cut: float
-    snapshot_complete: float
-    outage: float
-    failover_started: float
-    available: float
-    state_restored: float
-    live: float
-    first_new_run: float | None
+    label: str
+    colour: str
+    begin: float
+    end: float
 
     @property
-    def rpo_seconds(self) -> float:
-        """What was lost: from the cut to the outage."""
-        return self.outage - self.cut
+    def seconds(self) -> float:
+        """How long it took."""
+        return self.end - self.begin
 
-    @property
-    def rto_seconds(self) -> float:
-        """From the outage until it was live again."""
-        return self.live - self.outage
 
-    @property
-    def rto_parts(self) -> dict[str, float]:
-        """The RTO in its parts, in order."""
-        return {
-            "detection": self.failover_started - self.outage,
-            "creation": self.available - self.failover_started,
-            "restore": self.state_restored - self.available,
-            "go_live": self.live - self.state_restored,
-        }
+@dataclass(frozen=True)
+class Figure:
+    """A number that people ask for: its member in the JSON document, its short name, and what it measures."""
+
+    member: str
+    name: str
+    seconds: float
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Story:
+    """What a scenario tells of its time. Moments are epoch seconds."""
+
+    lead: str
+    title: str
+    #: Where the axis of the time line begins to count.
+    zero: float
+    #: One after the other, without gaps.
+    parts: Sequence[Part]
+    #: Labelled moments of the time line.
+    marks: Sequence[tuple[str, float]]
+    figures: Sequence[Figure]
+    #: Every moment there is, by name.
+    moments: Mapping[str, float | None]
+    #: Further members of the JSON document.
+    more: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass
 class Report:
     """Everything a rehearsal found. `tables` holds name, rows_source, rows_restored, mismatched, differences."""
 
+    scenario: str
     started: float
     ended: float
-    moments: Moments
+    story: Story
     tables: list[dict[str, Any]]
     checks: list[Check]
     versions: dict[str, str]
@@ -79,19 +91,37 @@ class Report:
 
     def document(self) -> dict[str, Any]:
         """The report as JSON has it; seconds are rounded to tenths, times are ISO 8601 in UTC."""
-        moments = {name: _iso(value) for name, value in asdict(self.moments).items()}
-        first = self.moments.first_new_run
+        story = self.story
         return {
+            "scenario": self.scenario,
             "passed": self.passed,
             "differences": self.differences,
-            "rpo_seconds": round(self.moments.rpo_seconds, 1),
-            "rto_seconds": round(self.moments.rto_seconds, 1),
-            "rto_parts": {name: round(value, 1) for name, value in self.moments.rto_parts.items()},
-            "first_new_run_seconds": None if first is None else round(first - self.moments.outage, 1),
+            **{figure.member: round(figure.seconds, 1) for figure in story.figures},
+            **story.more,
             "started_at": _iso(self.started),
             "ended_at": _iso(self.ended),
             "seconds": round(self.ended - self.started, 1),
-            "moments": moments,
+            "moments": {name: _iso(value) for name, value in story.moments.items()},
+            "timeline": {
+                "lead": story.lead,
+                "title": story.title,
+                "zero": _iso(story.zero),
+                "parts": [
+                    {
+                        "label": part.label,
+                        "colour": part.colour,
+                        "begin": _iso(part.begin),
+                        "end": _iso(part.end),
+                        "seconds": round(part.seconds, 1),
+                    }
+                    for part in story.parts
+                ],
+                "marks": [{"label": label, "at": _iso(at)} for label, at in story.marks],
+            },
+            "figures": [
+                {"name": figure.name, "seconds": round(figure.seconds, 1), "meaning": figure.meaning}
+                for figure in story.figures
+            ],
             "versions": self.versions,
             "snapshot": self.snapshot,
             "tables": self.tables,

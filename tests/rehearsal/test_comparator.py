@@ -50,7 +50,7 @@ class Databases:
         subprocess.run(command, check=True, env={"PGTZ": "UTC"})
         return Dump(path)
 
-    def compare(self, state: str = "", end: str = "") -> dict[str, TableResult]:
+    def compare(self, state: str = "", end: str = "", paused: dict[str, bool] | None = None) -> dict[str, TableResult]:
         """Results per table, with one change to each moment of the target."""
         sides = Sides(
             self.dump("source"),
@@ -59,6 +59,7 @@ class Databases:
             SOURCE_KEY,
             TARGET_KEY,
             SINCE,
+            paused=paused,
         )
         return {result.name: result for result in compare(sides)}
 
@@ -220,6 +221,13 @@ AT_END = [
 def test_a_difference_at_the_end_is_found(databases: Databases, what: str, table: str, change: str) -> None:
     """Failure covered: a DAG paused in the primary is unpaused by the next drill; a trigger is lost."""
     assert table in wrong(databases.compare(end=change)), what
+
+
+def test_flags_are_compared_with_what_they_were_before_a_drain(databases: Databases) -> None:
+    """Failure covered: what a drain had paused stays paused when the environment comes back."""
+    drained = {"reports": True, "dormant": False}
+    assert "dag" in wrong(databases.compare(paused=drained))
+    assert wrong(databases.compare(end="UPDATE dag SET is_paused = NOT is_paused", paused=drained)) == {}
 
 
 def test_a_difference_in_a_secret_does_not_show_it(databases: Databases) -> None:

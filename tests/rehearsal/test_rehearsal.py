@@ -13,6 +13,7 @@ import pytest
 from tests.conftest import chosen_versions
 from tests.rehearsal.__main__ import BUILD
 from tests.rehearsal.processes import processes_of
+from tests.rehearsal.scenarios import SCENARIOS
 
 ROOT = BUILD.parent
 
@@ -22,11 +23,28 @@ def start(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
-def test_bad_input_is_named() -> None:
-    done = start("--dags", "no/such/folder")
+@pytest.mark.parametrize(
+    ("option", "value", "accepted"),
+    [("--dags", "no/such/folder", "a folder with DAG files"), ("--scenario", "flood", "backup_restore")],
+)
+def test_bad_input_is_named(option: str, value: str, accepted: str) -> None:
+    done = start(option, value)
     out, _ = done.communicate(timeout=60)
     assert done.returncode == 2
-    assert "--dags: no/such/folder" in out
+    assert out.startswith(f"{option}: {value}")
+    assert f"accepted: {accepted}" in out
+
+
+def test_make_knows_the_scenarios_and_refuses_others() -> None:
+    done = subprocess.run(
+        ["make", "--no-print-directory", "rehearse", "SCENARIO=flood"],
+        cwd=ROOT,
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stdout == f"SCENARIO is 'flood'; accepted: {' '.join(sorted(SCENARIOS))}\n"
 
 
 def test_an_interrupt_stops_everything() -> None:

@@ -1,4 +1,4 @@
-"""From evidence to verdict: the comparison, the checks, the report."""
+"""From evidence to verdict: the comparison, the checks that every scenario has, the report."""
 
 from __future__ import annotations
 
@@ -11,23 +11,25 @@ from pathlib import Path
 from typing import Any
 
 from tests.local_aws import grants
-from tests.rehearsal import checks, database, leaks, scenario
-from tests.rehearsal.comparator import COUNTED, COUNTED_BEFORE_2_10, Dump, Sides, compare
-from tests.rehearsal.effects import Cut, Effect, InstanceKey, actual_replay, read_effects
-from tests.rehearsal.rehearsal import PRIMARY, SECONDARY, Evidence, Rehearsal, RehearsalFailed
-from tests.rehearsal.report import Check, Moments, Report
+from tests.rehearsal import checks, database, leaks
+from tests.rehearsal.comparator import COUNTED, COUNTED_BEFORE_2_10, Dump, Sides, compare, users_rows
+from tests.rehearsal.effects import InstanceKey, actual_replay
+from tests.rehearsal.evidence import Evidence, RehearsalFailed
+from tests.rehearsal.rehearsal import Rehearsal
+from tests.rehearsal.report import Check, Report
+from tests.rehearsal.scenario import Scenario
 
-#: Grants that the rehearsal does not use, each with the reason why it stays.
+#: Grants that no rehearsal uses, each with the reason why it stays; beside each scenario those that it does not use.
 UNUSED_GRANTS = Path(__file__).with_name("unused_grants.json")
 LEAVES_NOTHING = "terraform destroy leaves nothing"
 
 
-def compared(rehearsal: Rehearsal) -> list[dict[str, Any]]:
+def compared(scenario: Scenario) -> list[dict[str, Any]]:
     """The comparison of every carried table."""
-    evidence = rehearsal.evidence
-    source, state, end = _dumps(evidence)
+    rehearsal, evidence = scenario.rehearsal, scenario.rehearsal.evidence
+    source, state, end = (Dump(path) for path in evidence.dumps)
     if evidence.target_since is None:
-        raise RehearsalFailed("the environment in the secondary was never seen")
+        raise RehearsalFailed("the environment of the target was never seen")
     sides = Sides(
         source,
         state,
@@ -35,35 +37,37 @@ def compared(rehearsal: Rehearsal) -> list[dict[str, Any]]:
         evidence.source_key,
         evidence.target_key,
         evidence.target_since,
-        in_flight=dict.fromkeys(scenario.FAIL_IN_FLIGHT, "fail"),
+        in_flight=dict.fromkeys(scenario.fail_dags, "fail"),
+        paused=evidence.paused,
         counted=COUNTED_BEFORE_2_10 if rehearsal.airflow.startswith("2.9.") else COUNTED,
-        local_variables=("local_*",),
+        local_variables=scenario.local_variables,
         inserted_triggers=database.AUDITED_TRIGGERS,
         linked_triggers=database.AUDITED_LINKS,
     )
     return [asdict(result) for result in compare(sides)]
 
 
-def checked(rehearsal: Rehearsal, tables: list[dict[str, Any]]) -> tuple[list[Check], list[Effect], Cut]:
-    """Every check that needs the stand-in to be up; with the effects and the cut they were judged by."""
-    evidence = rehearsal.evidence
-    source, state, end = _dumps(evidence)
-    if evidence.failover is None:
-        raise RehearsalFailed("there was no failover")
-    effects = read_effects(rehearsal.effects)
-    cut = rehearsal.cut()
-    facts = checks.Evidence(
-        cut,
-        effects,
-        PRIMARY,
-        SECONDARY,
-        evidence.failover.live,
-        scenario.FAIL_IN_FLIGHT,
-        {(row["dag_id"] or "", row["run_id"] or ""): row["state"] or "" for row in scenario.users_rows(end, "dag_run")},
+def facts_of(scenario: Scenario) -> checks.Facts:
+    """What the checks look at."""
+    rehearsal, evidence = scenario.rehearsal, scenario.rehearsal.evidence
+    end = Dump(evidence.dumps[2])
+    return checks.Facts(
+        rehearsal.cut(),
+        rehearsal.effects(),
+        rehearsal.source.where,
+        rehearsal.target.where,
+        evidence.arrived.live,
+        scenario.fail_dags,
+        {(row["dag_id"] or "", row["run_id"] or ""): row["state"] or "" for row in users_rows(end, "dag_run")},
         _instances(end),
     )
-    flags = {row["dag_id"] or "": row["is_paused"] == "t" for row in scenario.users_rows(source, "dag")}
-    flags_at_end = {row["dag_id"] or "": row["is_paused"] == "t" for row in scenario.users_rows(end, "dag")}
+
+
+def checked(scenario: Scenario, facts: checks.Facts, tables: list[dict[str, Any]]) -> list[Check]:
+    """Every check that needs the stand-in to be up."""
+    rehearsal, evidence = scenario.rehearsal, scenario.rehearsal.evidence
+    source, state, end = (Dump(path) for path in evidence.dumps)
+    flags = evidence.paused or _flags(source)
     planted = rehearsal.planted
     expected = {
         "variable": planted.values["variable"],
@@ -71,29 +75,24 @@ def checked(rehearsal: Rehearsal, tables: list[dict[str, Any]]) -> tuple[list[Ch
         "password": planted.values["password"],
         "extra": planted.extra,
     }
-    found = [
+    return [
         _all_equal(tables),
         _before_live(state),
         checks.nothing_finished_ran_again(facts),
         checks.enough_dags(facts),
         checks.replayed_as_computed(facts),
-        checks.next_runs_once(facts, {dag for dag, paused in flags.items() if not paused}),
+        checks.next_runs_once(facts, {dag for dag, paused in flags.items() if not paused}, scenario.soon_seconds),
         checks.deferred_woke(facts),
         checks.dataset_waits_then_fires(facts, evidence.runs_of_waiting_consumer),
         checks.retries_keep_count(facts),
-        checks.in_flight_failed(facts),
-        checks.same_flags(flags, flags_at_end),
-        checks.manifest_agrees(evidence.manifest, evidence.exported, cut),
+        checks.same_flags(flags, _flags(end)),
+        checks.manifest_agrees(evidence.manifest, evidence.exported, facts.cut, flags),
         checks.secrets_readable(facts, expected),
         _no_leak(rehearsal),
-        _second_plans(evidence),
-        _plan_without_primary(evidence),
-        *_iam(rehearsal),
-        _notices(rehearsal),
-        _goes_on_watched(rehearsal),
-        _nothing_superseded(rehearsal),
+        _second_plans(rehearsal),
+        *_iam(scenario),
+        *scenario.checks(facts),
     ]
-    return found, effects, cut
 
 
 def nothing_left(evidence: Evidence) -> Check:
@@ -102,53 +101,35 @@ def nothing_left(evidence: Evidence) -> Check:
     return Check(LEAVES_NOTHING, not evidence.left_over, detail)
 
 
-def reported(
-    rehearsal: Rehearsal, tables: list[dict[str, Any]], found: list[Check], effects: list[Effect], cut: Cut
-) -> Report:
+def reported(scenario: Scenario, facts: checks.Facts, tables: list[dict[str, Any]], found: list[Check]) -> Report:
     """The report of a rehearsal that ran to its end."""
-    evidence, failover = rehearsal.evidence, rehearsal.evidence.failover
-    if failover is None:
-        raise RehearsalFailed("there was no failover")
+    rehearsal, manifest = scenario.rehearsal, scenario.rehearsal.evidence.manifest
     new_runs = [
         effect.at
-        for effect in effects
-        if effect.region == SECONDARY
-        and effect.kind == "start"
-        and effect.key[1].startswith("scheduled__")
-        and effect.key[:2] not in cut.runs
+        for effect in facts.of(facts.target, "start")
+        if effect.key[1].startswith("scheduled__") and effect.key[:2] not in facts.cut.runs
     ]
-    moments = Moments(
-        cut=cut.at,
-        snapshot_complete=evidence.snapshot_complete,
-        outage=failover.outage,
-        failover_started=failover.started,
-        available=failover.available,
-        state_restored=failover.state_restored,
-        live=failover.live,
-        first_new_run=min(new_runs, default=None),
-    )
-    replayed = sorted(" ".join(map(str, key)) for key in actual_replay(cut, effects, PRIMARY, SECONDARY))
-    steps = [
-        {"name": span.name, "seconds": round((span.ended or time.time()) - span.started, 1)}
-        for span in rehearsal.progress.spans
-    ]
-    manifest = evidence.manifest
+    replay = actual_replay(facts.cut, facts.effects, facts.source, facts.target)
     return Report(
+        scenario=scenario.name,
         started=rehearsal.progress.started,
         ended=time.time(),
-        moments=moments,
+        story=scenario.story(min(new_runs, default=None)),
         tables=tables,
         checks=found,
         versions=versions(rehearsal.airflow, manifest),
-        steps=steps,
+        steps=[
+            {"name": span.name, "seconds": round((span.ended or time.time()) - span.started, 1)}
+            for span in rehearsal.progress.spans
+        ],
         events=rehearsal.narrator.events,
-        replayed=replayed,
+        replayed=sorted(" ".join(map(str, key)) for key in replay),
         snapshot={
             "snapshot": manifest["snapshot_id"],
             "cut at": manifest["cut_at"],
             "rows in the snapshot": sum(table["rows"] for table in manifest["tables"]),
             "bytes in the snapshot": sum(thing["bytes"] for table in manifest["tables"] for thing in table["objects"]),
-            "DAGs of the user": len(evidence.users_dags) or "none",
+            "DAGs of the user": len(rehearsal.evidence.users_dags) or "none",
         },
     )
 
@@ -168,10 +149,8 @@ def versions(airflow: str, manifest: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _dumps(evidence: Evidence) -> tuple[Dump, Dump, Dump]:
-    if not (evidence.source_dump and evidence.state_dump and evidence.end_dump):
-        raise RehearsalFailed("not every dump was taken")
-    return Dump(evidence.source_dump), Dump(evidence.state_dump), Dump(evidence.end_dump)
+def _flags(dump: Dump) -> dict[str, bool]:
+    return {row["dag_id"] or "": row["is_paused"] == "t" for row in users_rows(dump, "dag")}
 
 
 def _instances(dump: Dump) -> dict[InstanceKey, tuple[str, int, int]]:
@@ -181,7 +160,7 @@ def _instances(dump: Dump) -> dict[InstanceKey, tuple[str, int, int]]:
             int(row["try_number"] or 0),
             int(row["max_tries"] or 0),
         )
-        for row in scenario.users_rows(dump, "task_instance")
+        for row in users_rows(dump, "task_instance")
     }
 
 
@@ -194,7 +173,7 @@ def _all_equal(tables: list[dict[str, Any]]) -> Check:
 
 def _before_live(state: Dump) -> Check:
     """The first dump of the target is worth something only if it shows the time before it went live."""
-    unpaused = [row["dag_id"] for row in scenario.users_rows(state, "dag") if row["is_paused"] != "t"]
+    unpaused = [row["dag_id"] for row in users_rows(state, "dag") if row["is_paused"] != "t"]
     detail = f"unpaused then: {checks.show(unpaused)}" if unpaused else "everything was paused in it"
     return Check("the state was dumped before it went live", not unpaused, detail)
 
@@ -204,32 +183,32 @@ def _no_leak(rehearsal: Rehearsal) -> Check:
     needles = leaks.needles_of(rehearsal.planted.values)
     databases = [rehearsal.folder / "stand-in" / "postgres"]
     found = list(leaks.in_files([rehearsal.folder], needles, databases))
-    # The primary is gone; what it held of snapshots and DAGs is replicated.
-    buckets = [rehearsal.outputs["secondary"][name]["name"] for name in ("dag_bucket", "snapshot_bucket")]
-    found += leaks.in_buckets(rehearsal.local.client("s3", SECONDARY), buckets, needles)
+    # A source that is gone does not answer; what it held of snapshots and DAGs is in the target's buckets.
+    target = rehearsal.target
+    buckets = [rehearsal.outputs[target.root][name]["name"] for name in ("dag_bucket", "snapshot_bucket")]
+    found += leaks.in_buckets(rehearsal.local.client("s3", target.region), buckets, needles)
+    machines = rehearsal.outputs[target.root]["state_machine_arns"]
+    histories = leaks.in_histories(rehearsal.local.client("stepfunctions", target.region), machines.values(), needles)
+    found += histories
     told = repr((rehearsal.local.get("events"), rehearsal.local.get("sns"), rehearsal.evidence.manifest))
     found += [f"events or notices: {name}" for name in leaks.in_bytes(told.encode(), needles)]
-    detail = checks.show(found) or "logs, states, plans, snapshots, dumps, events, notices: none"
-    return Check("no planted secret is readable in anything the run wrote", not found, detail)
+    looked = "logs, states, plans, snapshots, dumps, executions, events, notices: none"
+    return Check("no planted secret is readable in anything the run wrote", not found, checks.show(found) or looked)
 
 
-def _second_plans(evidence: Evidence) -> Check:
-    changed = [name for name, plan in evidence.second_plans.items() if plan]
-    passed = not changed and len(evidence.second_plans) == 2
-    detail = f"changes in the {', '.join(changed)}" if changed else "of both roots"
+def _second_plans(rehearsal: Rehearsal) -> Check:
+    plans = rehearsal.evidence.second_plans
+    changed = [name for name, plan in plans.items() if plan]
+    passed = not changed and plans.keys() == rehearsal.roots.keys()
+    detail = f"changes in the {', '.join(changed)}" if changed else f"of {', '.join(plans)}"
     return Check("a second plan is empty", passed, detail)
 
 
-def _plan_without_primary(evidence: Evidence) -> Check:
-    passed = evidence.plan_without_primary == ""
-    return Check(
-        "the secondary plans with the primary Region dead", passed, evidence.plan_without_primary[-300:] or "no changes"
-    )
-
-
-def _iam(rehearsal: Rehearsal) -> list[Check]:
-    every = grants.all_grants(rehearsal.local.client("iam", PRIMARY))
-    result = grants.compare(every, rehearsal.local.get("authz"), grants.read_allow_list(UNUSED_GRANTS))
+def _iam(scenario: Scenario) -> list[Check]:
+    rehearsal = scenario.rehearsal
+    every = grants.all_grants(rehearsal.local.client("iam", rehearsal.target.region))
+    allowed = [*grants.read_allow_list(UNUSED_GRANTS), *grants.read_allow_list(scenario.unused_grants)]
+    result = grants.compare(every, rehearsal.local.get("authz"), allowed)
     denied = {f"{entry['role'].rsplit('/', 1)[-1]} {entry['action']} {entry['resource']}" for entry in result.denied}
     shown = {
         "unused": [asdict(grant) for grant in result.unused],
@@ -247,35 +226,3 @@ def _iam(rehearsal: Rehearsal) -> list[Check]:
             checks.show(unused) or f"{len(every)} grants, {len(result.explained)} explained",
         ),
     ]
-
-
-def _goes_on_watched(rehearsal: Rehearsal) -> Check:
-    """Once live, the secondary is let alone by the heartbeat check and takes snapshots of its own."""
-    outputs, failover = rehearsal.evidence.outputs, rehearsal.outputs["secondary"]["state_machine_arns"]["failover"]
-    started = {
-        event["executionArn"]
-        for event in rehearsal.narrator.events
-        if event["kind"] == "execution" and event["machine"] == failover.rsplit(":", 1)[-1]
-    }
-    active = outputs["heartbeat_check"]["lease"]["live"] and "health" not in outputs["heartbeat_check"]
-    snapshot = outputs["snapshot"].get("verified", {})
-    newer = snapshot.get("snapshot_id", "") > rehearsal.evidence.manifest["snapshot_id"]
-    detail = f"{len(started)} failover; snapshot {snapshot.get('snapshot_id', 'none')}: {snapshot.get('rows', 0)} rows"
-    return Check("the active secondary is watched and keeps snapshots", len(started) == 1 and active and newer, detail)
-
-
-def _nothing_superseded(rehearsal: Rehearsal) -> Check:
-    """Retention of either Region finds the snapshot good in both, and nothing old enough to go."""
-    tagged = {region: rehearsal.evidence.outputs[f"retention {region}"]["tagged"] for region in (PRIMARY, SECONDARY)}
-    looked = all(found["outcome"] == "done" and found["kept"] and not found["superseded"] for found in tagged.values())
-    detail = "; ".join(f"{region}: {found['outcome']}, {found['kept']} kept" for region, found in tagged.items())
-    return Check("each Region's retention sees that the other has the snapshot", looked, detail)
-
-
-def _notices(rehearsal: Rehearsal) -> Check:
-    topics = {name: outputs["topic_arn"] for name, outputs in rehearsal.outputs.items()}
-    wanted = [
-        ("failure of a snapshot", topics["primary"], f"snapshot of the MWAA environment|FAILED|{PRIMARY}|scheduled_at"),
-        ("success of the failover", topics["secondary"], f"failover of the MWAA environment|is complete|{SECONDARY}"),
-    ]
-    return checks.notices_arrived(rehearsal.local.get("sns"), wanted)

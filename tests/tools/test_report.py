@@ -76,10 +76,10 @@ def of_rehearsals(documents: list[dict[str, Any]]) -> Iterator[str]:
     for found in documents:
         compared = sum(entry["rows_source"] for entry in found["tables"])
         checks = f"{sum(check['passed'] for check in found['checks'])} of {len(found['checks'])}"
-        rpo, rto = f"{found['rpo_seconds']:.0f} s", f"{found['rto_seconds']:.0f} s"
-        rows.append([found["versions"]["Airflow"], found["differences"], compared, checks, rpo, rto])
+        figures = ", ".join(f"{figure['name']} {figure['seconds']:.0f} s" for figure in found["figures"])
+        rows.append([found["scenario"], found["versions"]["Airflow"], found["differences"], compared, checks, figures])
         rows[-1] += [f"{found['seconds'] / 60:.1f} min", found["started_at"][:16].replace("T", " ")]
-    head = ["Airflow", "differences", "rows compared", "checks passed", "RPO", "RTO", "took", "started (UTC)"]
+    head = ["scenario", "Airflow", "differences", "rows compared", "checks passed", "figures", "took", "started (UTC)"]
     yield from table(head, rows)
 
 

@@ -28,7 +28,7 @@ from tests.integration.robustness.cut import snapshot_and_copy
 from tests.integration.robustness.live_airflow import LiveAirflow
 from tests.postgres import Cluster
 from tests.rehearsal.effects import Effect, InstanceKey, read_effects, started_twice
-from tests.rehearsal.scenario import WORKLOAD, missing_instances, parsed
+from tests.rehearsal.wanted import WORKLOAD, missing_instances, parsed
 from tests.waiting import until
 
 SNAPSHOT = "20260401T000000Z-0000000c"
@@ -193,7 +193,7 @@ def assert_nothing_is_done_twice(before: list[Effect], after: list[Effect], at_c
     assert not ended & set(started)
     assert "eager" not in {dag_id for dag_id, *_ in started}, "it has caught up"
     for effects in (before, after):
-        assert [attempt for region in {e.region for e in effects} for attempt in started_twice(effects, region)] == []
+        assert [attempt for where in {e.where for e in effects} for attempt in started_twice(effects, where)] == []
 
 
 def assert_each_goes_on_as_it_should(after: list[Effect]) -> None:

@@ -12,7 +12,19 @@ declared, with an oracle each, in `allowed.py`. A table nobody declared is compa
 from __future__ import annotations
 
 from tests.rehearsal.comparator.allowed import COUNTED, COUNTED_BEFORE_2_10
+from tests.rehearsal.comparator.canonical import users_rows
 from tests.rehearsal.comparator.compare import Sides, TableResult, compare
 from tests.rehearsal.comparator.dump import BadDump, Dump
+from tests.rehearsal.comparator.tables import OWN_PREFIX
 
-__all__ = ["COUNTED", "COUNTED_BEFORE_2_10", "BadDump", "Dump", "Sides", "TableResult", "compare"]
+__all__ = [
+    "COUNTED",
+    "COUNTED_BEFORE_2_10",
+    "OWN_PREFIX",
+    "BadDump",
+    "Dump",
+    "Sides",
+    "TableResult",
+    "compare",
+    "users_rows",
+]

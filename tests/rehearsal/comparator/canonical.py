@@ -45,6 +45,8 @@ class Side:
     elsewhere: Mapping[str, str] = field(default_factory=dict)
     #: fnmatch patterns of names left out, per table.
     local_names: Mapping[str, Iterable[str]] = field(default_factory=dict)
+    #: Paused flags that stand for those of the dump, by DAG.
+    paused: Mapping[str, bool] = field(default_factory=dict)
     #: Another moment of the same database, in which a referred row may be too.
     later: Side | None = None
 
@@ -89,6 +91,8 @@ class Side:
                 continue
             if named and _left_out(row[named] or "", self.local_names.get(name, ())):
                 continue
+            if name == "dag" and (paused := self.paused.get(row["dag_id"] or "")) is not None:
+                row = {**row, "is_paused": "t" if paused else "f"}  # noqa: PLW2901 - as it was before a drain
             yield row
 
     def rows(self, name: str) -> Iterator[tuple[Key, dict[str, Any]]]:
@@ -190,6 +194,11 @@ def shift_of(table: str, source: Side, restored: Iterable[Side]) -> int:
         for content, ids in of_restored.items():
             votes.update(there - here for here, there in zip(sorted(of_source[content]), sorted(ids), strict=False))
     return votes.most_common(1)[0][0] if votes else 0
+
+
+def users_rows(dump: Dump, table: str) -> list[Row]:
+    """Rows of a table with a column `dag_id`, without those of the metadata DAGs."""
+    return [row for row in dump.rows(table) if not (row["dag_id"] or "").startswith(OWN_PREFIX)]
 
 
 def _left_out(name: str, patterns: Iterable[str]) -> bool:

@@ -32,6 +32,8 @@ class Sides:
     target_key: str
     since: datetime
     in_flight: Mapping[str, str] = field(default_factory=dict)
+    #: Paused flag by DAG that the target is to have, where it is not the one of the source at the cut.
+    paused: Mapping[str, bool] | None = None
     #: States in which the attempt that a cut breaks off is already counted in `try_number`.
     counted: Collection[str] = COUNTED
     local_variables: Iterable[str] = ()
@@ -69,7 +71,7 @@ class _Comparison:
         self._schema = schema_of(sides.source)
         local = {"variable": tuple(sides.local_variables), "connection": tuple(sides.local_connections)}
         triggers = {"trigger": sides.inserted_triggers}
-        self._source = Side(sides.source, sides.source_key, local_names=local)
+        self._source = Side(sides.source, sides.source_key, local_names=local, paused=sides.paused or {})
         self._end = Side(sides.end, sides.target_key, elsewhere=triggers, local_names=local)
         self._state = Side(sides.state, sides.target_key, local_names=local, later=self._end)
         shifts = {

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.rehearsal.report import Check, Moments, Report
+from tests.rehearsal.report import Check, Report
+from tests.rehearsal.scenarios.backup_restore import Moments
 
 OUTAGE = 1_780_000_000.0
 
@@ -32,9 +33,10 @@ def sample_report(mismatched: int = 0) -> Report:
         Check("the replayed set is exactly the computed one", not mismatched, "9 task instances, <as> computed"),
     ]
     return Report(
+        scenario="backup_restore",
         started=OUTAGE - 400,
         ended=OUTAGE + 330,
-        moments=moments,
+        story=moments.story(),
         tables=tables,
         checks=checks,
         versions={"Airflow": "2.10.3", "PostgreSQL": "15.14", "Terraform": "1.11.4"},

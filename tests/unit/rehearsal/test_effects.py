@@ -23,8 +23,8 @@ CUT = 1000.0
 LIVE = 2000.0
 
 
-def effect(kind: str, region: str, dag: str, run: str, at: float, *, try_number: int = 1) -> Effect:
-    return Effect(kind, region, (dag, run, "work", -1), try_number, at, {})
+def effect(kind: str, where: str, dag: str, run: str, at: float, *, try_number: int = 1) -> Effect:
+    return Effect(kind, where, (dag, run, "work", -1), try_number, at, {})
 
 
 def cut(**instances: str) -> Cut:
@@ -63,7 +63,7 @@ def test_what_was_about_to_go_on_after_a_trigger_is_no_replay() -> None:
     methods = ("resume", None)
     instances = [{**row, "next_method": method} for row, method in zip(rows, methods, strict=True)]
     at_cut = Cut.of(CUT, [{"dag_id": row["dag_id"], "run_id": "r", "state": "running"} for row in rows], instances)
-    effects = [effect("start", region, dag, "r", at) for dag in ("a", "b") for region, at in (("p", 900), ("s", LIVE))]
+    effects = [effect("start", where, dag, "r", at) for dag in ("a", "b") for where, at in (("p", 900), ("s", LIVE))]
     assert computed(at_cut, effects) == {"b"}
     assert {key[0] for key in actual_replay(at_cut, effects, "p", "s")} == {"b"}
 

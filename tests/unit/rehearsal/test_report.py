@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import re
 from html.parser import HTMLParser
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 
 from tests.rehearsal.report import write
-from tests.rehearsal.report_html import render, timeline
+from tests.rehearsal.report_html import render
+from tests.rehearsal.report_picture import timeline
 from tests.unit.rehearsal.samples import sample_report
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}
@@ -47,6 +48,7 @@ class Balance(HTMLParser):
 def test_json_says_what_the_readme_promises(tmp_path: Path) -> None:
     as_json, _ = write(sample_report(), tmp_path)
     document = json.loads(as_json.read_text())
+    assert document["scenario"] == "backup_restore"
     assert document["rpo_seconds"] == 41.3
     assert document["rto_seconds"] == 216.0
     assert document["rto_parts"] == {"detection": 161.0, "creation": 21.0, "restore": 15.0, "go_live": 19.0}
@@ -86,7 +88,7 @@ def test_the_page_shows_differences_as_text() -> None:
 
 def test_the_time_line_is_in_scale_and_within_its_picture() -> None:
     document = sample_report().document()
-    picture = ET.fromstring(timeline(document))  # noqa: S314 - our own text
+    picture = ET.fromstring(timeline(document["timeline"]))  # noqa: S314 - our own text
     width = float(picture.attrib["viewBox"].split()[2])
     bars = [bar for bar in picture.iter("rect") if float(bar.attrib["height"]) > 20]
     edges = [(float(bar.attrib["x"]), float(bar.attrib["x"]) + float(bar.attrib["width"])) for bar in bars]
@@ -99,3 +101,24 @@ def test_the_time_line_is_in_scale_and_within_its_picture() -> None:
     assert ratio == pytest.approx(161 / 21, rel=0.01)
     texts = [text.text for text in picture.iter("text")]
     assert any(text and re.fullmatch(r"\+\d+ s", text) for text in texts)
+
+
+def test_what_the_time_line_says_stays_within_its_picture() -> None:
+    """Many parts and marks at the same time: the legend goes on in another row, labels go up."""
+    document = sample_report().document()["timeline"]
+    parts = [{**part, "label": f"{part['label']} {number}"} for number in range(4) for part in document["parts"]]
+    marks = [{**mark, "label": f"{mark['label']} {number}"} for number in range(4) for mark in document["marks"]]
+    picture = ET.fromstring(timeline({**document, "parts": parts, "marks": marks}))  # noqa: S314 - our own text
+    width, height = map(float, picture.attrib["viewBox"].split()[2:])
+    places = [
+        (float(text.attrib["x"]), float(text.attrib["y"]), text.text or "")
+        for text in picture.iter("text")
+        if "text-anchor" not in text.attrib
+    ]
+    assert len(places) == len(parts) + len(marks)
+    for x, y, text in places:
+        assert 0 <= x <= width - 7 * len(text)
+        assert 12 <= y <= height
+    for one, other in combinations(places, 2):
+        first, second = sorted((one, other))
+        assert first[1] != second[1] or first[0] + 7 * len(first[2]) <= second[0]

@@ -1,0 +1,10 @@
+"""The scenarios, by the name that `make rehearse SCENARIO=...` takes: that of their module."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tests.rehearsal.scenario import Scenario
+from tests.rehearsal.scenarios.backup_restore import BackupRestore
+
+SCENARIOS: Mapping[str, type[Scenario]] = {scenario.name: scenario for scenario in (BackupRestore,)}

@@ -1,0 +1,199 @@
+"""The primary Region is lost, and the environment comes back in the secondary by itself."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tests.rehearsal import checks, source, target, wanted
+from tests.rehearsal.checks import Facts
+from tests.rehearsal.evidence import Place
+from tests.rehearsal.observe import Arrival, Observer
+from tests.rehearsal.rehearsal import Rehearsal
+from tests.rehearsal.report import Check, Figure, Part, Story
+from tests.rehearsal.scenario import Scenario
+
+PRIMARY = Place("us-east-1", "primary", "us-east-1")
+SECONDARY = Place("us-west-2", "secondary", "us-west-2")
+#: How long the workload goes on between the snapshot and the outage, so that there is something to replay.
+GOES_ON_SECONDS = 20
+
+
+@dataclass(frozen=True)
+class Moments:
+    """When it happened, in epoch seconds."""
+
+    cut: float
+    snapshot_complete: float
+    outage: float
+    failover_started: float
+    available: float
+    state_restored: float
+    live: float
+    first_new_run: float | None
+
+    def story(self) -> Story:
+        """RPO, RTO and its parts."""
+        rto = [
+            Part("detection", "amber", self.outage, self.failover_started),
+            Part("creation", "blue", self.failover_started, self.available),
+            Part("restore", "violet", self.available, self.state_restored),
+            Part("go live", "green", self.state_restored, self.live),
+        ]
+        marks = [("cut", self.cut), ("snapshot complete", self.snapshot_complete), ("outage", self.outage)]
+        marks.append(("live", self.live))
+        first = self.first_new_run
+        return Story(
+            lead="One Region was lost; this is what came back in the other.",
+            title="From the cut to going live",
+            zero=self.outage,
+            parts=[Part("exposed (RPO)", "grey", self.cut, self.outage), *rto],
+            marks=[*marks, *([("first new run", first)] if first else [])],
+            figures=[
+                Figure("rpo_seconds", "RPO", self.outage - self.cut, "from the cut to the outage"),
+                Figure("rto_seconds", "RTO", self.live - self.outage, "from the outage to going live"),
+            ],
+            moments=asdict(self),
+            more={
+                "rto_parts": {part.label.replace(" ", "_"): round(part.seconds, 1) for part in rto},
+                "first_new_run_seconds": None if first is None else round(first - self.outage, 1),
+            },
+        )
+
+
+class BackupRestore(Scenario):
+    """Two roots; what is lost is everything after the cut."""
+
+    name = "backup_restore"
+    source = PRIMARY
+    target = SECONDARY
+    fail_dags = wanted.FAIL_IN_FLIGHT
+    local_variables = ("local_*",)
+    soon_seconds = 180
+
+    def __init__(self, rehearsal: Rehearsal) -> None:
+        super().__init__(rehearsal)
+        self.plan_without_primary = "not planned"
+
+    def play(self) -> None:
+        """Both Regions, the workload, a snapshot, the outage, the failover, the secondary that goes on."""
+        rehearsal = self.rehearsal
+        rehearsal.apply(
+            SECONDARY, primary_region=PRIMARY.region, in_flight=dict.fromkeys(sorted(self.fail_dags), "fail")
+        )
+        rehearsal.apply(PRIMARY, peer=rehearsal.outputs["secondary"]["peer"])
+        source.start_workload(rehearsal)
+        replication = rehearsal.start_machine("replicate_existing", PRIMARY)
+        source.run_workload(rehearsal)
+        rehearsal.wait_for_execution(replication, PRIMARY)
+        self._take_snapshot()
+        self._lose_primary()
+        after = (*wanted.AFTER, *((dag_id, "work", "failed", 1) for dag_id in self.fail_dags))
+        target.look_after(rehearsal, after, self.fail_dags, self.soon_seconds)
+        with rehearsal.progress.step("the secondary watches and keeps itself"):
+            for machine in ("heartbeat_check", "snapshot"):
+                self._fire(machine, SECONDARY, machine)
+
+    def checks(self, facts: Facts) -> list[Check]:
+        """What a lost Region asks for."""
+        return [
+            checks.in_flight_failed(facts),
+            self._planned_without_primary(),
+            self._notices(),
+            self._goes_on_watched(),
+            self._nothing_superseded(),
+        ]
+
+    def story(self, first_new_run: float | None) -> Story:
+        """RPO and RTO."""
+        evidence, arrival = self.rehearsal.evidence, self.rehearsal.evidence.arrived
+        return Moments(
+            cut=self.rehearsal.cut().at,
+            snapshot_complete=evidence.snapshot_complete,
+            outage=arrival.since,
+            failover_started=arrival.started,
+            available=arrival.available,
+            state_restored=arrival.state_restored,
+            live=arrival.live,
+            first_new_run=first_new_run,
+        ).story()
+
+    def tear_down(self) -> None:
+        """Terraform deletes what the primary Region holds, so it is brought back first."""
+        self.rehearsal.local.post("outage", region=PRIMARY.region, down=False)
+        super().tear_down()
+
+    def _take_snapshot(self) -> None:
+        rehearsal = self.rehearsal
+        with rehearsal.progress.step("take a snapshot"):
+            execution = source.dump_cut(rehearsal, lambda: rehearsal.start_machine("snapshot", PRIMARY))
+            rehearsal.wait_for_execution(execution, PRIMARY)
+            source.await_snapshot(rehearsal, SECONDARY)
+            for place in (PRIMARY, SECONDARY):
+                self._fire("retention", place, f"retention {place.region}")
+        with rehearsal.progress.step("let the workload go on"):
+            rehearsal.sleep(GOES_ON_SECONDS)
+
+    def _fire(self, machine: str, place: Place, name: str) -> None:
+        execution = self.rehearsal.fire(machine, place)
+        self.rehearsal.evidence.outputs[name] = self.rehearsal.wait_for_execution(execution, place)
+
+    def _lose_primary(self) -> None:
+        """Switch the Region off; the failover runs by itself."""
+        rehearsal = self.rehearsal
+        rehearsal.local.post("outage", region=PRIMARY.region, down=True)
+        arrival = rehearsal.evidence.arrival = Arrival(since=time.time())
+        observer = Observer(rehearsal.narrator, SECONDARY.region, self._failover, rehearsal.folder, arrival)
+        with (
+            rehearsal.progress.step("detection: the primary is gone"),
+            rehearsal.planning("plan-without-primary", "secondary") as plans,
+        ):
+            observer.wait_for_start()
+            self.plan_without_primary = plans["secondary"].result()
+        target.follow(rehearsal, observer)
+
+    @property
+    def _failover(self) -> str:
+        """Name of the machine."""
+        return str(self.rehearsal.outputs["secondary"]["state_machine_arns"]["failover"]).rsplit(":", 1)[-1]
+
+    def _planned_without_primary(self) -> Check:
+        plan = self.plan_without_primary
+        return Check("the secondary plans with the primary Region dead", plan == "", plan[-300:] or "no changes")
+
+    def _goes_on_watched(self) -> Check:
+        """Once live, the secondary is let alone by the heartbeat check and takes snapshots of its own."""
+        evidence = self.rehearsal.evidence
+        started = {
+            event["executionArn"]
+            for event in self.rehearsal.narrator.events
+            if event["kind"] == "execution" and event["machine"] == self._failover
+        }
+        check: dict[str, Any] = evidence.outputs["heartbeat_check"]
+        active = check["lease"]["live"] and "health" not in check
+        taken = evidence.outputs["snapshot"].get("verified", {})
+        newer = taken.get("snapshot_id", "") > evidence.manifest["snapshot_id"]
+        detail = f"{len(started)} failover; snapshot {taken.get('snapshot_id', 'none')}: {taken.get('rows', 0)} rows"
+        passed = len(started) == 1 and active and newer
+        return Check("the active secondary is watched and keeps snapshots", passed, detail)
+
+    def _nothing_superseded(self) -> Check:
+        """Retention of either Region finds the snapshot good in both, and nothing old enough to go."""
+        outputs = self.rehearsal.evidence.outputs
+        tagged = {p.region: outputs[f"retention {p.region}"]["tagged"] for p in (PRIMARY, SECONDARY)}
+        looked = all(
+            found["outcome"] == "done" and found["kept"] and not found["superseded"] for found in tagged.values()
+        )
+        detail = "; ".join(f"{region}: {found['outcome']}, {found['kept']} kept" for region, found in tagged.items())
+        return Check("each Region's retention sees that the other has the snapshot", looked, detail)
+
+    def _notices(self) -> Check:
+        topics = {name: outputs["topic_arn"] for name, outputs in self.rehearsal.outputs.items()}
+        failure = f"snapshot of the MWAA environment|FAILED|{PRIMARY.region}|scheduled_at"
+        success = f"failover of the MWAA environment|is complete|{SECONDARY.region}"
+        expected = [
+            ("failure of a snapshot", topics["primary"], failure),
+            ("success of the failover", topics["secondary"], success),
+        ]
+        return checks.notices_arrived(self.rehearsal.local.get("sns"), expected)
