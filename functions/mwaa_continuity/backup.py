@@ -1,4 +1,4 @@
-"""backup: prepare a snapshot, start the DAG that takes it, and prove it complete afterwards."""
+"""backup: prepare a snapshot, start the DAG that takes it, and prove it complete afterwards; drain before one."""
 
 from __future__ import annotations
 
@@ -21,10 +21,20 @@ from mwaa_continuity.settings import Settings, variable
 #: An environment whose update failed goes on running as it was.
 USABLE = ("AVAILABLE", "UPDATE_FAILED")
 
+#: What a drain does with what still executes when its time is over.
+WHEN_LATE = ("cancel", "snapshot")
+
 
 def handler(event: object, context: object) -> Result:
     """Lambda entry point; docs/architecture.md, "Functions", says what each action answers."""
-    return app.run("backup", {"prepare": prepare, "start": start, "verify": verify}, event, context)
+    actions: dict[str, app.Action] = {
+        "prepare": prepare,
+        "start": start,
+        "verify": verify,
+        "drain": drain,
+        "undrain": undrain,
+    }
+    return app.run("backup", actions, event, context)
 
 
 def prepare(event: Event, log: Log) -> Result:
@@ -98,7 +108,19 @@ def store_spec(settings: Settings, bucket: str, snapshot_id: str, environment: d
 
 def start(event: Event, log: Log) -> Result:
     """Start the snapshot DAG, which answers by task token."""
-    return dag_runs.start("continuity_snapshot", event, log)
+    return dag_runs.start("continuity_snapshot", event, log, snapshot_id=events.snapshot_id(event))
+
+
+def drain(event: Event, log: Log) -> Result:
+    """Start the DAG that pauses every DAG and waits until nothing executes, which answers by task token."""
+    minutes = events.number(event, "minutes", low=0, high=1440)
+    when_late = events.choice(event, "when_late", WHEN_LATE)
+    return dag_runs.start("continuity_drain", event, log, minutes=minutes, when_late=when_late)
+
+
+def undrain(event: Event, log: Log) -> Result:
+    """Start the DAG that puts back what a drain paused, which answers by task token."""
+    return dag_runs.start("continuity_undrain", event, log)
 
 
 def verify(event: Event, log: Log) -> Result:

@@ -37,14 +37,13 @@ def rest_api(environment: str) -> RestApi:
 
 
 def start(dag_id: str, event: Event, log: Log, **conf: Any) -> Result:
-    """Leave the task token for the DAG and start it with `snapshot_id`, `request_id` and `conf`.
+    """Leave the task token for the DAG and start it with `request_id` and `conf`.
 
     A second start of the same request finds the run there and leaves the newer token. Raises `BadInput` or
     `DagNotReady` before anything is written, `DagRunIsOver` where that run has ended.
     """
     settings = Settings.read()
     bucket = variable("SNAPSHOT_BUCKET")
-    snapshot_id = events.snapshot_id(event)
     request_id = events.request_id(event)
     token = events.text(event, "task_token", "the token of the waiting state")
     api = rest_api(settings.environment)
@@ -53,8 +52,8 @@ def start(dag_id: str, event: Event, log: Log, **conf: Any) -> Result:
         raise DagNotReady(problem)
     write_token(bucket, settings.environment, request_id, token)
     run_id = f"continuity__{request_id}"
-    outcome = api.start_dag(dag_id, run_id, {"snapshot_id": snapshot_id, "request_id": request_id, **conf})
-    log.info("DAG run", dag_id=dag_id, run_id=run_id, snapshot_id=snapshot_id, outcome=outcome)
+    outcome = api.start_dag(dag_id, run_id, {"request_id": request_id, **conf})
+    log.info("DAG run", dag_id=dag_id, run_id=run_id, snapshot_id=conf.get("snapshot_id"), outcome=outcome)
     return {"outcome": outcome, "run_id": run_id}
 
 

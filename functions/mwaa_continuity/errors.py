@@ -42,6 +42,10 @@ class LeaseLost(ContinuityError):
     """The lease does not belong to the execution that acts on it."""
 
 
+class HibernationLost(ContinuityError):
+    """The hibernation or resume does not belong to the execution that goes on with it."""
+
+
 class BadSpec(ContinuityError):
     """A CreateEnvironment document, or what it refers to, is missing or not what MWAA accepts."""
 

@@ -78,6 +78,14 @@ def flag(event: Event, field: str) -> bool:
     return value
 
 
+def choice(event: Event, field: str, choices: tuple[str, ...]) -> str:
+    """One of a few words."""
+    value = optional_choice(event, field, choices)
+    if value is None:
+        raise BadInput(f"{field} is missing; accepted: {', '.join(choices)}")
+    return value
+
+
 def optional_choice(event: Event, field: str, choices: tuple[str, ...]) -> str | None:
     """One of a few words, or none where the field is missing or null."""
     accepted = f"{', '.join(choices)}, or null"
@@ -123,3 +131,11 @@ def instant(event: Event, field: str) -> datetime | None:
     if parsed.tzinfo is None:
         raise BadInput(f"{field} has no time zone; accepted: {accepted}")
     return parsed.astimezone(UTC)
+
+
+def needed_instant(event: Event, field: str) -> datetime:
+    """An instant with its time zone that must be there."""
+    value = instant(event, field)
+    if value is None:
+        raise BadInput(f"{field} is missing; accepted: an instant such as 2026-11-21T08:15:00Z")
+    return value

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, replace
-from datetime import datetime
 from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -17,6 +16,7 @@ from mwaa_continuity import app, aws, events, metrics
 from mwaa_continuity.app import Result
 from mwaa_continuity.errors import LeaseLost, Transient
 from mwaa_continuity.events import Event
+from mwaa_continuity.executions import execution_state
 from mwaa_continuity.lease_table import KEY, Lease, lease_of, read_lease
 from mwaa_continuity.log import Log
 from mwaa_continuity.settings import Settings, variable, whole_number
@@ -205,16 +205,3 @@ def update_held(event: Event, attribute: str, value: dict[str, Any]) -> Lease:
             raise
         raise LeaseLost(f"the lease is not held by {settings.region} for this execution any more") from None
     return lease_of(answer["Attributes"])
-
-
-def execution_state(execution: str) -> tuple[bool, datetime | None]:
-    """Whether an execution runs, and when it ended. One that Step Functions forgot does not run."""
-    if not execution:
-        return False, None
-    try:
-        answer = aws.client("stepfunctions").describe_execution(executionArn=execution)
-    except ClientError as error:
-        if aws.code(error) in {"ExecutionDoesNotExist", "InvalidArn"}:
-            return False, None
-        raise
-    return answer["status"] == "RUNNING", answer.get("stopDate")

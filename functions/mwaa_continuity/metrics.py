@@ -21,6 +21,8 @@ UNITS: Final[Mapping[str, str]] = {
     "SnapshotsKeptBytes": "Bytes",
     "SnapshotsSuperseded": "Count",
     "SnapshotsSupersededBytes": "Bytes",
+    "AwakeHours": "None",
+    "AsleepHours": "None",
 }
 
 

@@ -1,16 +1,14 @@
-"""recreate: keep the primary's spec, and make the environment of this Region match it."""
+"""recreate: keep the primary's spec, make the environment of this Region match one, and remove it."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from mwaa_continuity import app, aws, events, snapshots, spec, visibility
+from mwaa_continuity import app, aws, events, removal, spec, visibility
 from mwaa_continuity.app import Result
 from mwaa_continuity.backup import find_environment
 from mwaa_continuity.errors import AwsRefused, BadSpec, EnvironmentNotUsable, Transient
@@ -18,30 +16,14 @@ from mwaa_continuity.events import Event
 from mwaa_continuity.log import Log
 from mwaa_continuity.settings import Settings, variable
 from mwaa_continuity.spec import Document
+from mwaa_continuity.stored_spec import document_here, find_spec, read_object
 
 #: An environment in one of these cannot be adopted; what to do about it.
 IN_THE_WAY: Final = {
-    "CREATE_FAILED": "its creation failed: delete it, and the failover goes on",
-    "UNAVAILABLE": "MWAA calls it unavailable: delete it, and the failover goes on",
-    "DELETING": "it is being deleted: the failover goes on when it is gone",
+    "CREATE_FAILED": "its creation failed: delete it, and what was begun can go on",
+    "UNAVAILABLE": "MWAA calls it unavailable: delete it, and what was begun can go on",
+    "DELETING": "it is being deleted: what was begun can go on when it is gone",
 }
-
-
-@dataclass(frozen=True)
-class StoredSpec:
-    """A spec from the snapshot bucket."""
-
-    document: Document
-    region: str  #: whose environment it describes
-    key: str
-
-
-@dataclass(frozen=True)
-class StoredObject:
-    """An object and the metadata that its writer gave it."""
-
-    body: bytes
-    metadata: Mapping[str, str]
 
 
 def handler(event: object, context: object) -> Result:
@@ -52,6 +34,8 @@ def handler(event: object, context: object) -> Result:
         "ensure": ensure,
         "status": status,
         "reveal": reveal,
+        "remove": removal.remove,
+        "publish_url": publish_url,
     }
     return app.run("recreate", actions, event, context)
 
@@ -126,7 +110,11 @@ def ensure(event: Event, log: Log) -> Result:
     bucket = variable("DAG_BUCKET")
     s3 = aws.client("s3")
     stored = find_spec(s3, settings, snapshot_id)
-    result = {"spec_source": stored.key, "polls": math.ceil(timeout_minutes * 60 / poll_seconds)}
+    result = {
+        "spec_source": stored.key,
+        "polls": math.ceil(timeout_minutes * 60 / poll_seconds),
+        "published_version": stored.published_version,
+    }
     if exists(settings):
         log.info("ensure", outcome="exists", source=stored.key)
         return {"outcome": "exists", **result}
@@ -135,14 +123,6 @@ def ensure(event: Event, log: Log) -> Result:
     create(document)
     log.info("ensure", outcome="creating", source=stored.key)
     return {"outcome": "creating", **result}
-
-
-def document_here(s3: Any, settings: Settings, stored: StoredSpec) -> Document:
-    """A stored spec as this Region's CreateEnvironment document. Raises `BadSpec` where it does not become one."""
-    document = spec.for_region(stored.document, stored.region, read_binding(s3, settings), settings.region)
-    if document.get("Name") != settings.environment:
-        raise BadSpec(f"{stored.key}: Name is of another environment; accepted: {settings.environment}")
-    return document
 
 
 def exists(settings: Settings) -> bool:
@@ -169,6 +149,19 @@ def status(_event: Event, log: Log) -> Result:
     return {"status": environment["Status"]}
 
 
+def publish_url(_event: Event, log: Log) -> Result:
+    """Write the address of the web server to its SSM parameter: an environment that was away has another one."""
+    settings = Settings.read()
+    parameter = variable("URL_PARAMETER")
+    environment = find_environment(settings.environment)
+    if environment is None or not environment.get("WebserverUrl"):
+        raise EnvironmentNotUsable(f"environment {settings.environment} in {settings.region} has no web server")
+    url = str(environment["WebserverUrl"])
+    aws.client("ssm").put_parameter(Name=parameter, Value=url, Type="String", Overwrite=True)
+    log.info("published", key=parameter)
+    return {"parameter": parameter, "url": url}
+
+
 def create(document: Document) -> None:
     """Call CreateEnvironment; a service's error text is kept from repeating configuration values."""
     try:
@@ -180,45 +173,6 @@ def create(document: Document) -> None:
         for value in document.get("AirflowConfigurationOptions", {}).values():
             message = message.replace(value, "***") if len(value) > 3 else message
         raise AwsRefused(message) from None
-
-
-def find_spec(s3: Any, settings: Settings, snapshot_id: str | None) -> StoredSpec:
-    """The spec to use: the snapshot's, else what was last observed of the primary, else what Terraform published.
-
-    Raises `BadSpec` where there is none, naming where it was looked for.
-    """
-    bucket, primary = variable("SNAPSHOT_BUCKET"), variable("PRIMARY_REGION")
-    folder = f"spec/{settings.environment}/"
-    keys = [f"{folder}observed.{primary}.json", f"{folder}published.{primary}.json"]
-    if snapshot_id:
-        keys.insert(0, snapshots.prefix(settings.environment, snapshot_id) + "spec.json")
-    for key in keys:
-        found = read_object(s3, bucket, key)
-        if found is not None:
-            # Whose environment it is: a snapshot's spec says so in its metadata, the others in their name.
-            return StoredSpec(parse(found.body, key), found.metadata.get("region", primary), key)
-    raise BadSpec(f"bucket {bucket} holds no spec; looked for: {', '.join(keys)}")
-
-
-def read_binding(s3: Any, settings: Settings) -> Document:
-    """What Terraform published as belonging to this Region. Raises `BadSpec` where it is missing."""
-    bucket = variable("SNAPSHOT_BUCKET")
-    key = f"spec/{settings.environment}/binding.{settings.region}.json"
-    found = read_object(s3, bucket, key)
-    if found is None:
-        raise BadSpec(f"{key} is missing in bucket {bucket}: terraform apply of {settings.region} writes it")
-    return parse(found.body, key)
-
-
-def parse(body: bytes, key: str) -> Document:
-    """A document from its object."""
-    try:
-        document = json.loads(body)
-    except ValueError:
-        raise BadSpec(f"{key} is no JSON") from None
-    if not isinstance(document, dict):
-        raise BadSpec(f"{key} is {events.kind(document)}; accepted: a JSON object")
-    return document
 
 
 def use_local_objects(s3: Any, bucket: str, document: Document) -> None:
@@ -235,14 +189,3 @@ def use_local_objects(s3: Any, bucket: str, document: Document) -> None:
             del document[version_field]
         if visibility.head(s3, bucket, path) is None:
             raise BadSpec(f"{path_field}: {path} is missing in bucket {bucket}")
-
-
-def read_object(s3: Any, bucket: str, key: str) -> StoredObject | None:
-    """A small object, or none."""
-    try:
-        answer = s3.get_object(Bucket=bucket, Key=key)
-    except ClientError as error:
-        if aws.is_absent(error):
-            return None
-        raise
-    return StoredObject(answer["Body"].read(), answer["Metadata"])

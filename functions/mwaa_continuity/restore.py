@@ -128,10 +128,12 @@ def why_not_ready(environment: str) -> str | None:
 def start(event: Event, log: Log) -> Result:
     """Start the restore DAG, which answers by task token."""
     mode = events.optional_choice(event, "restore_mode", MODES)
-    return dag_runs.start("continuity_restore", event, log, **({"mode": mode} if mode else {}))
+    snapshot_id = events.snapshot_id(event)
+    return dag_runs.start("continuity_restore", event, log, snapshot_id=snapshot_id, **({"mode": mode} if mode else {}))
 
 
 def go_live(event: Event, log: Log) -> Result:
     """Start the DAG that unpauses what was unpaused at the cut, which answers by task token."""
     seconds = events.number(event, "parse_deadline_seconds", low=1, high=86400)
-    return dag_runs.start("continuity_go_live", event, log, parse_deadline_seconds=seconds)
+    snapshot_id = events.snapshot_id(event)
+    return dag_runs.start("continuity_go_live", event, log, snapshot_id=snapshot_id, parse_deadline_seconds=seconds)

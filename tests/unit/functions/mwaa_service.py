@@ -27,6 +27,7 @@ class MwaaService:
         self.calls: list[tuple[str, str, str]] = []
         self.failures: dict[str, Answer] = {}  #: operation -> what it answers instead
         self.on_run: Callable[[str, dict[str, Any]], None] = lambda _dag_id, _conf: None
+        self.on_delete: Callable[[dict[str, Any]], None] = lambda _environment: None
         self.on_create: Callable[[dict[str, Any]], None] = lambda _document: None
         service = self
 
@@ -45,7 +46,7 @@ class MwaaService:
                 self.end_headers()
                 self.wfile.write(payload)
 
-            do_GET = do_PUT = do_POST = answer
+            do_GET = do_PUT = do_POST = do_DELETE = answer
 
             def log_message(self, *_arguments: Any) -> None:
                 """Tests print no access log."""
@@ -63,7 +64,12 @@ class MwaaService:
     def handle(self, method: str, path: str, region: str, body: dict[str, Any]) -> Answer:
         """One request."""
         name = path.rsplit("/", 1)[-1]
-        operation = {"GET": "GetEnvironment", "PUT": "CreateEnvironment", "POST": "InvokeRestApi"}[method]
+        operation = {
+            "GET": "GetEnvironment",
+            "PUT": "CreateEnvironment",
+            "POST": "InvokeRestApi",
+            "DELETE": "DeleteEnvironment",
+        }[method]
         self.calls.append((operation, region, str(body.get("Path", name))))
         if operation in self.failures:
             return self.failures[operation]
@@ -75,6 +81,10 @@ class MwaaService:
         environment = self.environments.get((region, name))
         if environment is None:
             return 404, {"message": f"Environment {name} not found"}, "ResourceNotFoundException"
+        if operation == "DeleteEnvironment":
+            environment["Status"] = "DELETING"
+            self.on_delete(environment)
+            return 200, {}, ""
         if operation == "GetEnvironment":
             return 200, {"Environment": environment}, ""
         return self.rest(body["Method"], body["Path"], body.get("Body") or {})

@@ -410,7 +410,7 @@ def test_a_service_that_does_not_answer_is_transient(active: Account, dead: Call
 @pytest.mark.parametrize(
     ("event", "message"),
     [
-        ({}, "action is missing; accepted: one of prepare, start, verify"),
+        ({}, "action is missing; accepted: one of drain, prepare, start, undrain, verify"),
         ({"action": "prepare", "scheduled_at": 5}, "scheduled_at is a number; accepted: an instant such as"),
         ({"action": "verify"}, "snapshot_id is missing; accepted: YYYYMMDDTHHMMSSZ-<8 hex digits>"),
         ({"action": "verify", "snapshot_id": "../../x"}, "snapshot_id is '../../x'"),
@@ -425,3 +425,29 @@ def test_bad_input_is_named_before_anything_is_touched(account: Account, event: 
         backup.handler(event, None)
     assert not account.mwaa.calls
     assert not account.objects()
+
+
+def test_a_drain_is_started_with_its_limits_and_put_back_without(active: Account) -> None:
+    active.mwaa.dags |= {"continuity_drain": dict(PARSED), "continuity_undrain": dict(PARSED)}
+    call("drain", minutes=30, when_late="cancel", task_token=TOKEN)
+    call("undrain", request_id="r-2", task_token=TOKEN)
+    confs = {dag_id: run["conf"] for (dag_id, _), run in active.mwaa.runs.items()}
+    assert confs == {
+        "continuity_drain": {"request_id": "r-1", "minutes": 30, "when_late": "cancel"},
+        "continuity_undrain": {"request_id": "r-2"},
+    }
+    assert sorted(active.objects()) == [f"work/{NAME}/r-1.json", f"work/{NAME}/r-2.json"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"when_late": "cancel"}, "minutes is missing; accepted: a whole number from 0 to 1440"),
+        ({"minutes": 30}, "when_late is missing; accepted: cancel, snapshot"),
+        ({"minutes": 30, "when_late": "wait"}, "when_late is another word; accepted: cancel, snapshot"),
+    ],
+)
+def test_a_drain_without_its_limits_is_refused(active: Account, fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        call("drain", task_token=TOKEN, **fields)
+    assert not active.objects()

@@ -59,7 +59,7 @@ def test_store_spec_only_of_an_available_environment(secondary: Account, status:
 
 def test_ensure_creates_from_the_observed_spec(secondary: Account) -> None:
     answer = call("ensure", poll_seconds=30, timeout_minutes=120)
-    assert answer == {"outcome": "creating", "spec_source": OBSERVED, "polls": 240}
+    assert answer == {"outcome": "creating", "spec_source": OBSERVED, "polls": 240, "published_version": None}
     (document,) = secondary.mwaa.created
     assert document["ExecutionRoleArn"] == BINDING["ExecutionRoleArn"]
     assert "RequirementsS3ObjectVersion" not in document, "that version is not in this Region's bucket"
@@ -100,7 +100,7 @@ def test_ensure_adopts_what_is_there(secondary: Account, status: str) -> None:
 def test_ensure_names_what_stands_in_the_way(secondary: Account, status: str) -> None:
     """Failure covered: CREATE_FAILED polls until the time limit."""
     secondary.mwaa.environments[SECONDARY, NAME] = environment(SECONDARY, status)
-    with pytest.raises(EnvironmentNotUsable, match=f"environment {NAME} in {SECONDARY}: .* the failover goes on"):
+    with pytest.raises(EnvironmentNotUsable, match=f"environment {NAME} in {SECONDARY}: .* what was begun can go on"):
         call("ensure")
 
 
@@ -187,7 +187,7 @@ def test_a_second_attempt_does_not_hide_what_runs_already(secondary: Account) ->
 @pytest.mark.parametrize(
     ("event", "message"),
     [
-        ({}, "action is missing; accepted: one of ensure, hide, reveal, status, store_spec"),
+        ({}, "action is missing; accepted: one of ensure, hide, publish_url, remove, reveal, status, store_spec"),
         ({"action": "ensure", "snapshot_id": "latest"}, "snapshot_id is 'latest'; accepted: YYYYMMDDTHHMMSSZ-<8 hex"),
         ({"action": "ensure", "snapshot_id": 5}, "snapshot_id is a number"),
         ({"action": "ensure", "poll_seconds": 0}, "poll_seconds is 0; accepted: a whole number from 1 to 3600"),

@@ -1,0 +1,75 @@
+"""Removing the environment of this Region: only what a snapshot was proved to hold, and only once."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from mwaa_continuity import aws, events, snapshots, stored_spec
+from mwaa_continuity.app import Result
+from mwaa_continuity.backup import USABLE, find_environment
+from mwaa_continuity.errors import EnvironmentNotUsable, SnapshotRefused
+from mwaa_continuity.events import Event
+from mwaa_continuity.log import Log
+from mwaa_continuity.settings import Settings, variable
+
+
+def remove(event: Event, log: Log) -> Result:
+    """Delete the environment once a snapshot is proved to bring it back; asked again, say whether it is gone.
+
+    `drained_at` is when its DAGs had been paused: an older cut would lose what ran until then. Raises `SnapshotRefused`
+    or `BadSpec` where the snapshot is not that good, `EnvironmentNotUsable` where MWAA deletes no such environment:
+    nothing is touched then.
+    """
+    settings = Settings.read()
+    snapshot_id = events.snapshot_id(event)
+    drained_at = events.instant(event, "drained_at")
+    poll_seconds = events.optional_number(event, "poll_seconds", 30, low=1, high=3600)
+    timeout_minutes = events.optional_number(event, "timeout_minutes", 120, low=1, high=1440)
+    outcome = removal_of(settings, snapshot_id, drained_at)
+    log.info("remove", outcome=outcome, snapshot_id=snapshot_id)
+    return {"outcome": outcome, "polls": math.ceil(timeout_minutes * 60 / poll_seconds)}
+
+
+def removal_of(settings: Settings, snapshot_id: str, drained_at: datetime | None) -> str:
+    """Delete the environment unless that is done or under way: "deleting" or "gone"."""
+    environment = find_environment(settings.environment)
+    if environment is None or environment["Status"] == "DELETED":
+        return "gone"
+    if environment["Status"] == "DELETING":
+        return "deleting"
+    if environment["Status"] not in USABLE:
+        where = f"environment {settings.environment} in {settings.region}"
+        raise EnvironmentNotUsable(f"{where} is {environment['Status']}; accepted: {' or '.join(USABLE)}")
+    prove(settings, snapshot_id, drained_at)
+    return delete(aws.client("mwaa"), settings.environment)
+
+
+def prove(settings: Settings, snapshot_id: str, drained_at: datetime | None) -> None:
+    """Raise where the snapshot would not bring this environment back as it is now."""
+    s3, bucket = aws.client("s3"), variable("SNAPSHOT_BUCKET")
+    claimed, read_back = snapshots.prove_present(s3, bucket, settings.environment, snapshot_id)
+    if not read_back:
+        raise SnapshotRefused(f"snapshot {snapshot_id}, or its base, was not read back")
+    if claimed.region != settings.region:
+        raise SnapshotRefused(f"snapshot {snapshot_id} is of {claimed.region}; accepted: {settings.region}")
+    if drained_at is not None and claimed.cut_at < drained_at:
+        cut, drained = claimed.cut_at.isoformat(), drained_at.isoformat()
+        raise SnapshotRefused(f"snapshot {snapshot_id} was cut at {cut}, before the DAGs were paused at {drained}")
+    if stored_spec.snapshot_spec(s3, settings, snapshot_id).get("Name") != settings.environment:
+        raise SnapshotRefused(f"snapshot {snapshot_id}: its spec.json is of another environment")
+    snapshots.prove_key(aws.client("kms"), claimed)
+
+
+def delete(mwaa: Any, environment: str) -> str:
+    """Call DeleteEnvironment: "deleting", or "gone" where somebody else was faster."""
+    try:
+        mwaa.delete_environment(Name=environment)
+    except ClientError as error:
+        if aws.is_absent(error):
+            return "gone"
+        raise
+    return "deleting"

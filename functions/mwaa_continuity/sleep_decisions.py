@@ -1,0 +1,128 @@
+"""Whether an environment is put away or brought back now: what `hibernation.begin` answers."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from mwaa_continuity import exceptions
+from mwaa_continuity.backup import USABLE, find_environment
+from mwaa_continuity.executions import execution_state
+from mwaa_continuity.settings import Settings
+from mwaa_continuity.sleep_state import ASLEEP, AWAKE, HIBERNATING, RESUMING, SleepState
+
+#: What GetEnvironment says of an environment that is there no more ("": it knows none).
+GONE = ("", "DELETED")
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What `begin` was asked for."""
+
+    settings: Settings
+    execution: str
+    scheduled_at: datetime | None  #: none where a person started it
+    snapshot_id: str | None  #: what a person wants a resume to restore
+    now: int
+
+
+@dataclass(frozen=True)
+class Decision:
+    """An answer, and the state to write, if it changes."""
+
+    outcome: str
+    why: str = ""
+    wanted: SleepState | None = None
+
+
+def hibernate(ask: Ask, seen: SleepState) -> Decision:
+    """Whether the environment is put away now."""
+    against = against_hibernating(ask, seen)
+    if against:
+        return against
+    if seen.state == HIBERNATING and seen.execution == ask.execution:
+        return Decision("go")
+    name = ask.settings.environment
+    environment = find_environment(name)
+    status = "" if environment is None else environment["Status"]
+    if seen.snapshot_id and status in (*GONE, "DELETING"):  # recorded by a hibernation that was interrupted
+        return Decision("go", "its removal had begun", replace(seen, execution=ask.execution))
+    if environment is None or status not in USABLE:
+        return Decision("not_available", f"environment {name} is {status or 'not there'}")
+    wanted = replace(
+        seen,
+        state=HIBERNATING,
+        since=ask.now,
+        phase_since=seen.phase_since or int(environment["CreatedAt"].timestamp()),
+        execution=ask.execution,
+        snapshot_id="",
+    )
+    return Decision("go", wanted=wanted)
+
+
+def against_hibernating(ask: Ask, seen: SleepState) -> Decision | None:
+    """What keeps the environment from being put away, whatever MWAA says of it."""
+    if seen.state == ASLEEP:
+        return Decision("asleep", f"asleep since {told(seen.since)}")
+    if goes_on(ask, seen):
+        return Decision("busy", f"{seen.execution} is at work")
+    if seen.state == RESUMING:
+        return Decision("not_available", "the last resume did not end well: start it again first")
+    return None if seen.execution == ask.execution else against_schedule(ask, seen)
+
+
+def against_schedule(ask: Ask, seen: SleepState) -> Decision | None:
+    """What keeps a schedule from putting the environment away; a person knows what they do."""
+    if ask.scheduled_at is None:
+        return None
+    if exceptions.is_exception(ask.scheduled_at):
+        return Decision("exception", "the calendar of exceptions names this day")
+    if seen.stay_awake_until > ask.now:
+        return Decision("stay_awake", f"it is to stay awake until {told(seen.stay_awake_until)}")
+    return None
+
+
+def resume(ask: Ask, seen: SleepState) -> Decision:
+    """Whether the environment is brought back now."""
+    if seen.state == AWAKE:
+        return Decision("awake", f"awake since {told(seen.since)}" if seen.since else "it never slept")
+    if goes_on(ask, seen):
+        return Decision("busy", f"{seen.execution} is at work")
+    if seen.state == HIBERNATING:
+        return resume_interrupted(ask, seen)
+    since = seen.since if seen.state == RESUMING else ask.now
+    return Decision("go", wanted=resuming(ask, seen, since))
+
+
+def resume_interrupted(ask: Ask, seen: SleepState) -> Decision:
+    """What becomes of a hibernation that ended in the middle: nothing was removed, or it slept unrecorded."""
+    name = ask.settings.environment
+    environment = find_environment(name)
+    status = "" if environment is None else environment["Status"]
+    if status == "DELETING":
+        return Decision("not_available", f"environment {name} is being deleted")
+    if status not in GONE:
+        why = "the hibernation was interrupted before it removed anything"
+        return Decision("put_back", why, replace(seen, execution=ask.execution))
+    wanted = replace(resuming(ask, seen, ask.now), phase_since=seen.since)
+    if not wanted.snapshot_id:
+        return Decision("not_available", f"environment {name} is gone, and no snapshot was recorded: name one")
+    return Decision("go", wanted=wanted)
+
+
+def resuming(ask: Ask, seen: SleepState, since: int) -> SleepState:
+    """The state while the execution brings the environment back."""
+    snapshot_id = ask.snapshot_id or seen.snapshot_id
+    return replace(seen, state=RESUMING, since=since, execution=ask.execution, snapshot_id=snapshot_id)
+
+
+def goes_on(ask: Ask, seen: SleepState) -> bool:
+    """Whether another execution changes the state right now. One that ended in the middle is taken over."""
+    between = seen.state in (HIBERNATING, RESUMING) and seen.execution != ask.execution
+    return between and execution_state(seen.execution)[0]
+
+
+def told(instant: int) -> str:
+    """An instant in words."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(instant))
