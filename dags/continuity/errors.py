@@ -6,6 +6,8 @@ BAD_INPUT = "Continuity.BadInput"
 SNAPSHOT_FAILED = "Continuity.SnapshotFailed"
 RESTORE_FAILED = "Continuity.RestoreFailed"
 GO_LIVE_FAILED = "Continuity.GoLiveFailed"
+DRAIN_FAILED = "Continuity.DrainFailed"
+UNDRAIN_FAILED = "Continuity.UndrainFailed"
 
 
 class ContinuityError(Exception):
@@ -70,6 +72,20 @@ class UnreadableSecret(ContinuityError):
 
 class RestoreRefused(ContinuityError):
     """Restoring would lose or overwrite something; nothing was changed."""
+
+
+class StillExecuting(ContinuityError):
+    """Task instances still executed when the time of a drain was over, so it was called off; every flag is back."""
+
+
+class RecordUnreadable(ContinuityError):
+    """The record of a drain is there and nobody can read it: which DAGs it paused cannot be told."""
+
+    def __init__(self, variable: str) -> None:
+        super().__init__(
+            f'variable {variable} is no record of a drain ({{"drained_at": "ISO 8601", "paused": ["<dag_id>", ...]}}), '
+            "so nobody can tell which DAGs were paused by it: write one that says, or unpause the DAGs and delete it"
+        )
 
 
 class PruneRefused(ContinuityError):

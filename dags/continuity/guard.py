@@ -14,10 +14,9 @@ from typing import Any, TypeGuard
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from continuity import variables
+from continuity import pausing, variables
 from continuity.errors import BadInput, ContinuityError, LeaseUnreadable, UnreadableSecret
-from continuity.ledger import Memory, take_turn
-from continuity.policy import OWN_PREFIX
+from continuity.ledger import Memory
 from continuity.rest import RestApi
 from continuity.settings import REGION, Settings
 
@@ -27,11 +26,6 @@ DAG_ID = "continuity_guard"
 VARIABLE = "continuity_guard"
 DESCRIPTION = "DAGs that were paused because another Region holds the lease; do not change it"
 KEY = {"pk": {"S": "lease"}, "sk": {"S": "lease"}}
-
-#: One guard at a time, also before there is a record to lock. The number is arbitrary and ours.
-LOCK = 7_011_226_492
-#: The next minute tries again; a task blocked in the database would not hear of its own time-out.
-LIMITS = {"lock_timeout": "15s", "statement_timeout": "30s"}
 
 
 @dataclass(frozen=True)
@@ -83,8 +77,8 @@ def refuse_if_held_elsewhere(lease: Lease | None, settings: Settings) -> None:
     """Raises ContinuityError. For what must not be done in a Region that is fenced, or about to be."""
     if held_elsewhere(lease, settings):
         raise ContinuityError(
-            f"{lease.holder} holds the lease (token {lease.token}), not {settings.region}: a snapshot of this Region "
-            "would carry flags that the guard set and work that is replayed elsewhere"
+            f"{lease.holder} holds the lease (token {lease.token}), not {settings.region}: the paused flags of this "
+            "Region are the guard's, and its work is replayed elsewhere"
         )
 
 
@@ -93,19 +87,9 @@ def fence(connection: Any, lease: Lease, now: datetime | None = None) -> list[st
 
     Task instances that were queued or run already go on.
     """
-    with connection, connection.cursor() as cursor:
-        for name, limit in LIMITS.items():
-            cursor.execute("SELECT set_config(%s, %s, true)", (name, limit))
-        take_turn(cursor, LOCK)
+    with pausing.turn(connection) as cursor:
         earlier = _record(cursor)
-        # In one order, as rows are locked: the scheduler and the parser write here too.
-        cursor.execute(
-            """UPDATE dag SET is_paused = true WHERE dag_id IN (
-                SELECT dag_id FROM dag WHERE NOT is_paused AND NOT starts_with(dag_id, %s) ORDER BY dag_id FOR UPDATE
-            ) RETURNING dag_id""",
-            (OWN_PREFIX,),
-        )
-        paused = sorted(row[0] for row in cursor.fetchall())
+        paused = pausing.pause_all(cursor)
         record = merged(earlier, lease, paused, now or datetime.now(UTC))
         if record != earlier:
             variables.write(cursor, VARIABLE, asdict(record), DESCRIPTION)
@@ -117,15 +101,12 @@ def fence_by_rest(api: RestApi, memory: Memory, lease: Lease, now: datetime | No
     """The same without the database, DAG by DAG: each is recorded before it is paused. A run that is cut short has
     paused the first of them; the next one goes on.
     """
-    listed = api.every("/dags", "dags", "dag_id", paused=False)
-    paused = [dag["dag_id"] for dag in listed if not dag["dag_id"].startswith(OWN_PREFIX)]
+    paused = pausing.unpaused_by_rest(api)
     earlier = _remembered(memory)
     record = merged(earlier, lease, paused, now or datetime.now(UTC))
     if record != earlier:
         memory.remember(VARIABLE, asdict(record), DESCRIPTION)
-    unreachable = [dag_id for dag_id in paused if not api.set_paused(dag_id, True)]
-    if unreachable:
-        raise ContinuityError(f"these DAGs cannot be paused without the database: {', '.join(unreachable)}")
+    pausing.set_paused_by_rest(api, paused, True)
     log.warning("%s holds the lease (token %d); paused by this run: %s", lease.holder, lease.token, paused)
     return paused
 

@@ -18,8 +18,11 @@ OWN_PREFIX = "continuity_"
 #: Columns that say which DAG a row belongs to.
 DAG_COLUMNS = ("dag_id", "target_dag_id", "source_dag_id")
 
-#: States of a task instance that was executing, and those in which a task instance stands in the way of its run's end.
+#: States of a task instance that was executing.
 EXECUTING = ("running", "queued", "scheduled", "restarting")
+#: Those of them that go on where the DAG is paused: `scheduled` ones of a paused DAG are never queued.
+HANDED_OVER = ("running", "queued", "restarting")
+#: States in which a task instance stands in the way of its run's end.
 HOLDING = (*EXECUTING, "deferred", "awaiting_input", "up_for_retry", "up_for_reschedule")
 FINISHED_RUN = ("success", "failed")
 FINISHED_TASK = (*FINISHED_RUN, "skipped", "upstream_failed", "removed")

@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 from urllib.parse import quote
 
+from continuity import drain, manifest, policy, rules, secrets
 from continuity import ledger as ledgers
-from continuity import manifest, policy, rules, secrets
 from continuity.ledger import Memory
 from continuity.manifest import ColumnEntry, Manifest, ObjectEntry, TableEntry
 from continuity.rest import LONGEST_PATH, RestApi
@@ -137,6 +137,7 @@ def take_portable(
         "dag": dags,
         "dag_run": reader.last_runs(dags),
     }
+    paused = {str(row["dag_id"]): row["is_paused"] == "true" for row in dags}
     in_flight = reader.in_flight()
     done = Manifest(
         snapshot_id=snapshot_id,
@@ -151,7 +152,7 @@ def take_portable(
         completed_at=datetime.now(UTC).isoformat(),
         exported_snapshot=None,
         encryption=writer.data_key.entry(settings.kms_key),
-        paused={str(row["dag_id"]): row["is_paused"] == "true" for row in dags},
+        paused=drain.flags_before(paused, drain.remembered(source.values)),
         in_flight=in_flight,
         skipped=[
             {"name": "the database", "why": source.why},
@@ -298,19 +299,8 @@ class Reader:
         return runs[0] if runs else None
 
     def in_flight(self) -> list[list[Any]]:
-        found: list[list[Any]] = []
-        query = {"state": list(policy.EXECUTING), "page_limit": 100, "page_offset": 0, "order_by": "id"}
-        while True:
-            answer = self.api.call("POST", "/dags/~/dagRuns/~/taskInstances/list", body=query)
-            page = answer["task_instances"]
-            found += [
-                [entry[name] for name in ("dag_id", "dag_run_id", "task_id", "map_index", "state")]
-                for entry in page
-                if not entry["dag_id"].startswith(policy.OWN_PREFIX)
-            ]
-            query["page_offset"] += len(page)  # type: ignore[operator]
-            if not page or query["page_offset"] >= answer["total_entries"]:
-                return sorted(found, key=lambda entry: entry[:4])
+        found = self.api.task_instances(policy.EXECUTING)
+        return [entry for entry in found if not entry[0].startswith(policy.OWN_PREFIX)]
 
 
 def _flag(secret: str | None) -> str:

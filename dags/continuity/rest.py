@@ -6,7 +6,7 @@ Answers and errors may show values of variables, so that no message repeats them
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -95,6 +95,20 @@ class RestApi:
             return False
         self.call("PATCH", "/dags", query=like, body={"is_paused": paused})
         return True
+
+    def task_instances(self, states: Sequence[str]) -> list[list[Any]]:
+        """[dag_id, run_id, task_id, map_index, state] of every task instance in one of these states, in order."""
+        found: list[list[Any]] = []
+        query = {"state": list(states), "page_limit": 100, "page_offset": 0, "order_by": "id"}
+        while True:
+            answer = self.call("POST", "/dags/~/dagRuns/~/taskInstances/list", body=query)
+            page = answer["task_instances"]
+            found += [
+                [entry[name] for name in ("dag_id", "dag_run_id", "task_id", "map_index", "state")] for entry in page
+            ]
+            query["page_offset"] += len(page)  # type: ignore[operator]
+            if not page or query["page_offset"] >= answer["total_entries"]:
+                return sorted(found, key=lambda entry: entry[:4])
 
     def _paged(
         self, path: str, key: str, query: Mapping[str, Any], failed: list[str] | None

@@ -92,12 +92,12 @@ def _value(table: Table, column: str) -> sql.Composable:
     return sql.SQL("t.{}").format(sql.Identifier(column))
 
 
-def in_flight(cursor: Any) -> list[list[Any]]:
-    """[dag_id, run_id, task_id, map_index, state] of every task instance that is executing."""
+def in_flight(cursor: Any, states: Sequence[str] = EXECUTING) -> list[list[Any]]:
+    """[dag_id, run_id, task_id, map_index, state] of every task instance that is executing: in one of these states."""
     cursor.execute(
         """SELECT dag_id, run_id, task_id, map_index, state FROM task_instance
         WHERE state = ANY (%s) AND starts_with(dag_id, %s) IS NOT TRUE ORDER BY 1, 2, 3, 4""",
-        (list(EXECUTING), OWN_PREFIX),
+        (list(states), OWN_PREFIX),
     )
     return [list(row) for row in cursor.fetchall()]
 

@@ -26,6 +26,10 @@ LONGEST_BASE_INTERVAL = 168
 #: Days of history that pruning leaves in the database.
 DEFAULT_HISTORY_DAYS = 90
 LONGEST_HISTORY_DAYS = 36_500
+LONGEST_DRAIN_MINUTES = 1440
+#: What a drain does when its time is over and something still executes.
+CANCEL = "cancel"
+WHEN_LATE = (CANCEL, "snapshot")
 
 #: What a snapshot holds, and what a restore carries: all there is, or what any Airflow version can take up.
 FULL = "full"
@@ -83,6 +87,22 @@ class PruneConf:
         if not isinstance(dry_run, bool):
             raise BadInput("conf.dry_run", f"{dry_run!r} is neither", "true or false")
         return cls(dry_run, _optional_days(document.get("history_days"), "conf.history_days"))
+
+
+@dataclass(frozen=True)
+class DrainConf:
+    """Checked run configuration of `continuity_drain`: how long it waits, and what it does then."""
+
+    minutes: int
+    when_late: str
+
+    @classmethod
+    def parse(cls, conf: Any) -> DrainConf:
+        """Raises BadInput naming the field."""
+        document = _mapping(conf, "conf", '{"minutes": 30, "when_late": "cancel"}')
+        _no_other_keys(document, ("request_id", "minutes", "when_late"), "conf")
+        minutes = _whole(document.get("minutes"), "conf.minutes", "minutes", 0, LONGEST_DRAIN_MINUTES)
+        return cls(minutes, _choice(document.get("when_late"), "conf.when_late", WHEN_LATE))
 
 
 @dataclass(frozen=True)
@@ -212,6 +232,11 @@ def parse_request_id(conf: Any) -> str | None:
     if not isinstance(request_id, str) or not REQUEST_ID.fullmatch(request_id):
         raise BadInput("conf.request_id", f"{request_id!r} is no request id", "up to 200 of A-Z a-z 0-9 . _ : + = @ -")
     return request_id
+
+
+def refuse_more_than_request(conf: Any) -> None:
+    """For a DAG that takes nothing but a request. Raises BadInput naming the field."""
+    _no_other_keys(_mapping(conf, "conf", '{"request_id": "..."}'), ("request_id",), "conf")
 
 
 def parse_snapshot_id(value: Any, name: str) -> str:

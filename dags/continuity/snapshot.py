@@ -15,7 +15,7 @@ import psycopg2
 from botocore.exceptions import ClientError
 from psycopg2 import extensions, sql
 
-from continuity import delta, lanes, layout, manifest, policy, secrets
+from continuity import delta, drain, lanes, layout, manifest, policy, secrets
 from continuity import ledger as ledgers
 from continuity.catalog import Catalog, Table, alembic_heads, high_water_mark, read_catalog
 from continuity.chosen import StateIds, find_state_ids
@@ -131,7 +131,7 @@ def take_snapshot(
             completed_at=datetime.now(UTC).isoformat(),
             exported_snapshot=cut.exported_snapshot,
             encryption=data_key.entry(settings.kms_key),
-            paused=paused_flags(cut.cursor),
+            paused=drain.flags_before(paused_flags(cut.cursor), drain.recorded(cut.cursor)),
             in_flight=in_flight(cut.cursor),
             tables=tables,
             skipped=skipped,

@@ -53,3 +53,11 @@ class TaskSdk:
         Variable.set(key, text, description)  # where Airflow refuses it, it logs that and returns
         if self.find_variable(key) != text:
             raise ContinuityError(f"variable {key!r} cannot be written by a task now")
+
+    def forget(self, key: str) -> None:
+        """Delete a variable of our own. Raises ContinuityError where it is there all the same."""
+        from airflow.sdk import Variable
+
+        Variable.delete(key)  # where Airflow refuses it, it logs that and returns
+        if self.find_variable(key) is not None:
+            raise ContinuityError(f"variable {key!r} cannot be deleted by a task now")

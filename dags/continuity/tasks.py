@@ -6,13 +6,14 @@ import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
 from continuity import beat as beats
 from continuity import connect, errors, verify
+from continuity import drain as drains
 from continuity import guard as guards
 from continuity import ledger as ledgers
 from continuity import prune as prunes
@@ -28,7 +29,16 @@ from continuity.portable_restore import restore_portable
 from continuity.portable_snapshot import Outside, take_portable
 from continuity.rest import RestApi
 from continuity.restore import ACCEPT, Snapshot, Target, open_snapshot, restore_history, restore_state, transaction
-from continuity.settings import PORTABLE, PruneConf, RunConf, Settings, load_settings, parse_request_id
+from continuity.settings import (
+    PORTABLE,
+    DrainConf,
+    PruneConf,
+    RunConf,
+    Settings,
+    load_settings,
+    parse_request_id,
+    refuse_more_than_request,
+)
 from continuity.snapshot import Source, take_snapshot
 from continuity.storage import SnapshotStore
 from continuity.task_sdk import TaskSdk
@@ -170,6 +180,41 @@ def _go_live(found: Snapshot, settings: Settings, deadline_seconds: float) -> Ou
                 target = Target(connection, connect.fernet_keys())
                 return go_live(target, found, settings, deadline_seconds)
     return go_live_by_rest(_rest_api(settings), TaskSdk(), found, deadline_seconds)
+
+
+def drained(conf: Any) -> dict[str, Any]:
+    """`continuity_drain`. Where another Region holds the lease, the flags are the guard's, and it is refused."""
+    settings = load_settings()
+    with _answering(settings, conf, errors.DRAIN_FAILED) as answer:
+        order = DrainConf.parse(conf)
+        _refuse_if_fenced(settings)
+        with _place(settings) as place:
+            answer.output = asdict(drains.drain(place, order))
+    return dict(answer.output)
+
+
+def undrained(conf: Any) -> dict[str, Any]:
+    """`continuity_undrain`. Refused where another Region holds the lease: what it unpaused would run twice."""
+    settings = load_settings()
+    with _answering(settings, conf, errors.UNDRAIN_FAILED) as answer:
+        refuse_more_than_request(conf)
+        _refuse_if_fenced(settings)
+        with _place(settings) as place:
+            answer.output = asdict(place.put_back())
+    return dict(answer.output)
+
+
+@contextmanager
+def _place(settings: Settings) -> Iterator[drains.Place]:
+    """How the paused flags of this environment can be reached."""
+    try:
+        engine = _engine()
+    except errors.DatabaseUnreachable as unreachable:
+        log.warning("%s", unreachable)
+        yield drains.ByRest(_rest_api(settings), TaskSdk())
+        return
+    with connect.own_connection(engine) as connection:
+        yield drains.InDatabase(connection)
 
 
 def beat() -> dict[str, Any]:

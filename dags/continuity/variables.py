@@ -45,3 +45,8 @@ def write(cursor: Any, key: str, value: Mapping[str, Any], description: str) -> 
         ON CONFLICT (key) DO UPDATE SET val = EXCLUDED.val, is_encrypted = false""",
         (key, json.dumps(value), description),
     )
+
+
+def forget(cursor: Any, key: str) -> None:
+    """Delete the variable within the caller's transaction."""
+    cursor.execute("DELETE FROM variable WHERE key = %s", (key,))

@@ -49,7 +49,7 @@ def test_airflow_parses_the_metadata_dags_and_nothing_else(
     done = subprocess.run(command, env=environment, text=True, capture_output=True, check=True)
     report = json.loads(done.stdout.splitlines()[-1])
     assert report["errors"] == {}
-    own = ("snapshot", "restore", "go_live", "beat", "guard", "prune")
+    own = ("snapshot", "restore", "go_live", "beat", "guard", "prune", "drain", "undrain")
     names = {f"continuity_{name}" for name in own}
     assert set(report["dags"]) == names
     assert {Path(file).stem for file in report["files"]} == names, "the engine's modules are no DAG files"

@@ -138,6 +138,9 @@ class Sdk:
         self.variables[key] = json.dumps(value)
         assert description
 
+    def forget(self, key: str) -> None:
+        del self.variables[key]
+
 
 class Api:
     """A REST API of a few collections."""
