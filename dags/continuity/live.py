@@ -49,6 +49,8 @@ TIMED = {
     ),
     "deadline": Timed("deadline_time", "NOT {row}.missed", ("id",)),
 }
+#: A sensor that is rescheduled counts its `timeout` from the first of these rows.
+POKES = "task_reschedule"
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,7 @@ def _take_up(
     plan = policy.make_plan(catalog, settings.tables)
     stager = Stager(cursor, snapshot.store, manifest.snapshot_id, snapshot.data_key, target.fernet)
     staged = {}
-    for name in dict.fromkeys((*TIMED, *AT_GO_LIVE)):
+    for name in dict.fromkeys((*TIMED, POKES, *AT_GO_LIVE)):
         entry = manifest.table(name)
         stored = entry.state if entry and fitting(entry, catalog, plan) else None
         if entry and stored:
@@ -171,6 +173,9 @@ def _take_up(
     for name in TIMED.keys() & staged.keys():
         if catalog[name].has(TIMED[name].column):
             _move_clocks(cursor, name, datetime.fromisoformat(manifest.cut_at))
+    if POKES in staged:
+        by_id = catalog[POKES].has("ti_id")
+        _move_pokes(cursor, by_id, ledger.offsets.get(POKES, 0), datetime.fromisoformat(manifest.cut_at))
 
 
 def _wake_deferred(cursor: Any, offset: int) -> None:
@@ -202,6 +207,33 @@ def _move_clocks(cursor: Any, table: str, cut_at: datetime) -> None:
             was_timed=sql.SQL(timed.condition).format(row=sql.Identifier("s")),
         ),
         (cut_at,),
+    )
+
+
+def _move_pokes(cursor: Any, by_id: bool, offset: int, cut_at: datetime) -> None:
+    """The same for what a sensor that goes on was poked before; `by_id`: rows name their task instance by its id.
+    `offset` was added to the ids of these rows."""
+    instance = ("ti_id",) if by_id else ("dag_id", "run_id", "task_id", "map_index")
+    cursor.execute(
+        sql.SQL(
+            """UPDATE {table} t SET (start_date, end_date, reschedule_date) =
+                (s.start_date + (now() - %(cut_at)s), s.end_date + (now() - %(cut_at)s),
+                 s.reschedule_date + (now() - %(cut_at)s))
+            FROM {stage} s, task_instance i, dag_run r
+            WHERE t.id = s.id + %(offset)s AND ({poked}) = ({mine}) AND (r.dag_id, r.run_id) = (i.dag_id, i.run_id)
+            AND (i.state IS NULL OR i.state = ANY (%(holding)s)) AND NOT r.state = ANY (%(finished)s)"""
+        ).format(
+            table=sql.Identifier(POKES),
+            stage=stage_of(POKES),
+            poked=sql.SQL(", ").join(sql.Identifier("t", name) for name in instance),
+            mine=sql.SQL(", ").join(sql.Identifier("i", "id" if by_id else name) for name in instance),
+        ),
+        {
+            "cut_at": cut_at,
+            "offset": offset,
+            "holding": list(policy.HOLDING),
+            "finished": list(policy.FINISHED_RUN),
+        },
     )
 
 

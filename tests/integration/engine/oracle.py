@@ -90,12 +90,13 @@ def read(side: Side) -> compare.Database:
 
 @dataclass(frozen=True)
 class Times:
-    """When a target was restored, by how much going live moved what is timed (None: it is not live), and the source's
-    Airflow version."""
+    """When a target was restored, by how much going live moved what is timed (None: it is not live), the source's
+    Airflow version, and what identifies the task instances of unfinished runs that are not finished."""
 
     restored_at: datetime
     moved: timedelta | None
     airflow_version: str
+    unfinished: frozenset[tuple[str, ...]]
 
     @property
     def counted(self) -> tuple[str, ...]:
@@ -119,7 +120,11 @@ def times(source: Side, target: Side, live: bool) -> Times:
     if not before:  # then nothing is timed, and nothing moves
         moved = {timedelta()}
     assert len(moved) == 1 or not live, moved
-    return Times(restored_at.astimezone(UTC), moved.pop() if live else None, source.airflow_version)
+    identity = "dag_id, run_id, task_id, map_index::text" if is_airflow_2(source) else "t.id::text"
+    unfinished = f"""SELECT {identity} FROM task_instance t JOIN dag_run r USING (dag_id, run_id)
+        WHERE coalesce(t.state, 'none') = ANY (%s) AND r.state IN ('queued', 'running')"""  # noqa: S608
+    waiting = frozenset(ask(target, unfinished, ["none", *HOLDING]))
+    return Times(restored_at.astimezone(UTC), moved.pop() if live else None, source.airflow_version, waiting)
 
 
 def printed(moment: datetime) -> str:
@@ -135,6 +140,7 @@ def restored(when: Times) -> Callable[[str, Row], Row]:
         "dag_run": changed_run,
         "task_instance": changed_instance,
         "task_instance_history": changed_attempt,
+        "task_reschedule": changed_poke,
         "job": changed_job,
         "dag_bundle": changed_bundle,
         "deadline": changed_deadline,
@@ -205,6 +211,13 @@ def changed_instance(row: Row, when: Times) -> None:
 def changed_attempt(row: Row, when: Times) -> None:
     if when.moved is None and row["trigger_id"]:
         row["trigger_id"] = "dangling"
+
+
+def changed_poke(row: Row, when: Times) -> None:
+    columns = ("ti_id",) if "ti_id" in row else ("dag_id", "run_id", "task_id", "map_index")
+    if tuple(row[column] for column in columns) in when.unfinished:
+        for column in ("start_date", "end_date", "reschedule_date"):
+            row[column] = moved(row[column], when)
 
 
 def changed_job(row: Row, _when: Times) -> None:
