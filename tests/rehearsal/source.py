@@ -53,7 +53,7 @@ def run_workload(rehearsal: Rehearsal) -> None:
         api.pause("stopped", paused=True)
         for dag_id in wanted.STARTED_LAST:
             api.trigger(dag_id, f"by-hand-{dag_id}")
-        rehearsal.wait(lambda: wanted.missing_instances(url, wanted.LAST), 90, "the state for the cut")
+        rehearsal.wait(lambda: wanted.missing_instances(url, wanted.LAST), 240, "the state for the cut")
 
 
 def dump_cut(rehearsal: Rehearsal, start: Callable[[], str], meanwhile: Callable[[], None] = lambda: None) -> str:
