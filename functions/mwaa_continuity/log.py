@@ -21,6 +21,7 @@ FIELDS: Final = frozenset(
         "base",
         "bucket",
         "bytes",
+        "check",
         "cooldown_seconds",
         "dag_id",
         "error",

@@ -13,6 +13,7 @@ UNITS: Final[Mapping[str, str]] = {
     "Unhealthy": "Count",
     "UnknownHealth": "Count",
     "EnvironmentChanging": "Count",
+    "PreflightFailures": "Count",
     "SnapshotAgeSeconds": "Seconds",
     "SnapshotPortable": "Count",
     "SnapshotBytes": "Bytes",

@@ -70,9 +70,11 @@ class MwaaService:
             "POST": "InvokeRestApi",
             "DELETE": "DeleteEnvironment",
         }[method]
+        if path == "/environments":
+            operation = "ListEnvironments"
         self.calls.append((operation, region, str(body.get("Path", name))))
-        if operation in self.failures:
-            return self.failures[operation]
+        if operation in self.failures or operation == "ListEnvironments":
+            return self.failures.get(operation) or self.names(region)
         if operation == "CreateEnvironment":
             self.created.append({"Name": name, **body})
             self.environments[region, name] = {"Name": name, "Status": "CREATING", "CreatedAt": 2_000_000_000, **body}
@@ -88,6 +90,10 @@ class MwaaService:
         if operation == "GetEnvironment":
             return 200, {"Environment": environment}, ""
         return self.rest(body["Method"], body["Path"], body.get("Body") or {})
+
+    def names(self, region: str) -> Answer:
+        """The environments of a Region."""
+        return 200, {"Environments": [name for place, name in self.environments if place == region]}, ""
 
     def rest(self, method: str, path: str, body: dict[str, Any]) -> Answer:
         """One call of Airflow's REST API, wrapped as InvokeRestApi does."""
