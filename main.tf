@@ -130,6 +130,7 @@ module "continuity" {
   prune              = var.prune
   heartbeat          = var.heartbeat
   failover           = var.failover
+  hibernation        = var.hibernation
   function_package   = var.function_package
   function_roles     = var.function_roles
   log_retention_days = var.log_retention_days
@@ -149,4 +150,5 @@ module "observability" {
   unknown_periods            = var.heartbeat.periods
   verdict_every_minute       = var.heartbeat.schedule == "rate(1 minute)" && var.failover.health_function_arn == null
   snapshot_age_limit_minutes = local.max_age_minutes
+  hibernates                 = var.hibernation != null
 }

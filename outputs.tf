@@ -93,6 +93,11 @@ output "lease_table" {
   value       = module.continuity.lease_table
 }
 
+output "webserver_url_parameter" {
+  description = "Name of the SSM parameter that holds the address of the web server since the last resume; null without `hibernation`."
+  value       = module.continuity.webserver_url_parameter
+}
+
 output "topic_arn" {
   description = "ARN of the topic of notices and alarms."
   value       = module.observability.topic_arn

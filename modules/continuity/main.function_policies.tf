@@ -126,6 +126,7 @@ locals {
         Resource = "*" # CloudWatch metrics have no ARN
       },
     ]
+    hibernation = local.hibernation_statements
     lease = [
       local.publish_metrics,
       local.read_lease,
@@ -144,27 +145,21 @@ locals {
         Resource = local.failover_execution_arns
       },
     ]
-    recreate = [
+    preflight = [
+      local.get_environment,
+      local.list_snapshot_bucket,
+      local.publish_metrics,
+      local.bucket_key,
+    ]
+    recreate = concat([
       local.get_environment,
       local.list_snapshot_bucket,
       local.bucket_key,
-      {
-        Sid      = "GetPrimaryEnvironment"
-        Effect   = "Allow"
-        Action   = ["airflow:GetEnvironment"]
-        Resource = local.primary_environment_arn
-      },
       {
         Sid      = "ReadSpecs"
         Effect   = "Allow"
         Action   = ["s3:GetObject"]
         Resource = [local.spec_objects, "${var.snapshot_bucket.arn}/snapshots/${var.name}/*/spec.json"]
-      },
-      {
-        Sid      = "StoreObservedSpec"
-        Effect   = "Allow"
-        Action   = ["s3:PutObject"]
-        Resource = "${var.snapshot_bucket.arn}/spec/${var.name}/observed.${local.primary_region}.json"
       },
       {
         Sid      = "HideAndRevealDags"
@@ -245,7 +240,23 @@ locals {
         Resource  = "arn:${local.partition}:iam::${local.account_id}:role/aws-service-role/airflow.amazonaws.com/AWSServiceRoleForAmazonMWAA"
         Condition = { StringEquals = { "iam:AWSServiceName" = "airflow.amazonaws.com" } }
       },
-    ]
+      ],
+      [for statement in [
+        {
+          Sid      = "GetPrimaryEnvironment"
+          Effect   = "Allow"
+          Action   = ["airflow:GetEnvironment"]
+          Resource = local.primary_environment_arn
+        },
+        {
+          Sid      = "StoreObservedSpec"
+          Effect   = "Allow"
+          Action   = ["s3:PutObject"]
+          Resource = "${var.snapshot_bucket.arn}/spec/${var.name}/observed.${local.primary_region}.json"
+        },
+      ] : statement if var.role == "secondary"],
+      [for statement in local.removal_statements : statement if local.hibernates],
+    )
     restore = [
       local.get_environment,
       local.call_rest_api,

@@ -2,7 +2,7 @@
 
 locals {
   functions_of_role = {
-    standalone = ["backup", "retention"]
+    standalone = concat(["backup", "retention"], local.hibernates ? ["hibernation", "preflight", "recreate", "restore"] : [])
     primary    = ["backup", "replicate_existing", "retention"]
     secondary  = ["backup", "heartbeat_check", "lease", "recreate", "restore", "retention"]
   }
@@ -45,6 +45,15 @@ locals {
         MISSING        = tostring(var.heartbeat.missing)
       }
     }
+    hibernation = {
+      description = "Says who puts the environment ${var.name} away or brings it back, and what state it is in."
+      timeout     = 30
+      memory      = 256
+      variables = {
+        TIMEZONE   = try(var.hibernation.timezone, "UTC")
+        EXCEPTIONS = join(",", sort(try(var.hibernation.exceptions, [])))
+      }
+    }
     lease = {
       description = "Takes and reads the lease: which Region of ${var.name} is active."
       timeout     = 30
@@ -53,15 +62,27 @@ locals {
         COOLDOWN_SECONDS = tostring(var.failover.cooldown_minutes * 60)
       }
     }
+    preflight = {
+      description = "Says whether the environment ${var.name} in ${local.region} could be created again."
+      timeout     = 300
+      memory      = 512
+      variables = {
+        PRIMARY_REGION = local.primary_region
+        DAG_BUCKET     = var.dag_bucket.name
+      }
+    }
     recreate = {
       description = "Makes the environment ${var.name} in ${local.region} match its spec."
       timeout     = 120
       memory      = 256
-      variables = {
-        PRIMARY_REGION = local.primary_region
-        DAG_BUCKET     = var.dag_bucket.name
-        DAG_S3_PATH    = local.dag_folder
-      }
+      variables = merge(
+        {
+          PRIMARY_REGION = local.primary_region
+          DAG_BUCKET     = var.dag_bucket.name
+          DAG_S3_PATH    = local.dag_folder
+        },
+        local.hibernates ? { URL_PARAMETER = local.url_parameter } : {},
+      )
     }
     restore = {
       description = "Chooses a snapshot of ${var.name} and starts its restore."

@@ -8,6 +8,8 @@ locals {
     failover           = ["lease", "recreate", "restore"]
     replicate_existing = ["replicate_existing"]
     retention          = ["retention"]
+    hibernate          = ["backup", "hibernation", "preflight", "recreate"]
+    resume             = ["backup", "hibernation", "recreate", "restore"]
   }
   invoked_arns = {
     for machine in local.machines : machine => distinct([
@@ -28,7 +30,9 @@ locals {
         Resource = lookup(local.machine_arns, "failover", "none")
       }] : statement if var.failover.automatic
     ]
-    failover = []
+    failover  = []
+    hibernate = []
+    resume    = []
   }
 }
 

@@ -2,7 +2,7 @@
 
 locals {
   machines_of_role = {
-    standalone = ["retention", "snapshot"]
+    standalone = concat(["retention", "snapshot"], local.hibernates ? ["hibernate", "resume"] : [])
     primary    = ["replicate_existing", "retention", "snapshot"]
     secondary  = ["failover", "heartbeat_check", "retention", "snapshot"]
   }
@@ -15,7 +15,7 @@ locals {
   }
   failover_execution_arns = "arn:${local.partition}:states:${local.region}:${local.account_id}:execution:${var.prefix}-failover:*"
 
-  template_variables = {
+  template_variables = merge(local.hibernation_variables, {
     partition              = local.partition
     region                 = local.region
     account_id             = local.account_id
@@ -28,10 +28,69 @@ locals {
     heartbeat_seconds      = var.failover.heartbeat_seconds
     parse_deadline_seconds = var.failover.parse_deadline_seconds
     health_function_arn    = coalesce(var.failover.health_function_arn, lookup(local.function_arns, "heartbeat_check", "none"))
+  })
+  machine_variables = {
+    for machine in local.machines : machine => merge(local.template_variables, {
+      dag_timeout_minutes = contains(["hibernate", "snapshot"], machine) ? var.snapshot.timeout_minutes : var.failover.dag_timeout_minutes
+    })
+  }
+
+  # The states that several machines go through (`*.states.json`), and what of them is each machine's own.
+  shared_states = {
+    bring_back = {
+      failover = {
+        machine                = "failover"
+        wanted_snapshot_path   = "$.input.snapshot_id"
+        recorded_snapshot_path = "$.lease.snapshot_id"
+        since_path             = "$.lease.since"
+        more_of_ensure         = ""
+        after_selection        = "RecordSnapshot"
+        after_going_live       = "MarkLive"
+      }
+      resume = {
+        machine                = "resume"
+        wanted_snapshot_path   = "$.begun.snapshot_id"
+        recorded_snapshot_path = "$.begun.snapshot_id"
+        since_path             = "$.begun.since"
+        more_of_ensure         = ", \"published_version.$\": \"$.Payload.published_version\""
+        after_selection        = "HideDags"
+        after_going_live       = "PublishUrl"
+      }
+    }
+    put_back = {
+      hibernate = {
+        put_back_failed       = "LeftPaused"
+        put_back_failure_path = "$.put_back"
+        mark_failure_path     = "$.mark_failure"
+        after_awake           = "Failed"
+      }
+      resume = {
+        put_back_failed       = "Failed"
+        put_back_failure_path = "$.failure"
+        mark_failure_path     = "$.failure"
+        after_awake           = "WhichWay"
+      }
+    }
+  }
+  filled_states = {
+    for machine in local.machines : machine => {
+      for states, own in local.shared_states :
+      states => trimspace(templatefile("${path.module}/${states}.states.json", merge(local.machine_variables[machine], own[machine]))) if contains(keys(own), machine)
+    }
   }
 
   machine_schedules = {
     for machine, schedule in {
+      hibernate = {
+        expression   = try(var.hibernation.hibernate, null)
+        max_age      = local.window_seconds # a late night is better than none
+        max_attempts = 185
+      }
+      resume = {
+        expression   = try(var.hibernation.resume, null)
+        max_age      = local.window_seconds
+        max_attempts = 185
+      }
       snapshot = {
         expression   = var.snapshot.schedule
         max_age      = 300
@@ -47,7 +106,7 @@ locals {
         max_age      = 300
         max_attempts = 3
       }
-    } : machine => schedule if contains(local.machines, machine) && (machine != "retention" || var.retention.enabled)
+    } : machine => schedule if contains(local.machines, machine) && schedule.expression != null && (machine != "retention" || var.retention.enabled)
   }
 }
 
@@ -64,12 +123,10 @@ resource "aws_cloudwatch_log_group" "machine" {
 resource "aws_sfn_state_machine" "this" {
   for_each = local.machine_names
 
-  name     = each.value
-  role_arn = aws_iam_role.machine[each.key].arn
-  definition = templatefile("${path.module}/${each.key}.asl.json", merge(local.template_variables, {
-    dag_timeout_minutes = each.key == "snapshot" ? var.snapshot.timeout_minutes : var.failover.dag_timeout_minutes
-  }))
-  tags = var.tags
+  name       = each.value
+  role_arn   = aws_iam_role.machine[each.key].arn
+  definition = templatefile("${path.module}/${each.key}.asl.json", merge(local.machine_variables[each.key], local.filled_states[each.key]))
+  tags       = var.tags
 
   logging_configuration {
     level                  = "ERROR"
@@ -86,7 +143,7 @@ resource "aws_scheduler_schedule" "this" {
   name                         = local.machine_names[each.key]
   description                  = "Starts the state machine ${local.machine_names[each.key]}"
   schedule_expression          = each.value.expression
-  schedule_expression_timezone = "UTC"
+  schedule_expression_timezone = contains(["hibernate", "resume"], each.key) ? var.hibernation.timezone : "UTC"
 
   flexible_time_window {
     mode = "OFF"

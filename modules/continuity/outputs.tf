@@ -20,6 +20,11 @@ output "lease_table" {
   depends_on = [aws_cloudformation_stack.lease, aws_dynamodb_table_replica.lease]
 }
 
+output "webserver_url_parameter" {
+  description = "Name of the SSM parameter with the address of the web server; null without hibernation."
+  value       = one(aws_ssm_parameter.webserver_url[*].name)
+}
+
 output "dag_policy_json" {
   description = "What an execution role needs for the metadata DAGs, as a policy document. Attached already where the module was told the role's name."
   value       = local.dag_policy_json

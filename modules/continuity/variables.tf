@@ -249,6 +249,35 @@ variable "failover" {
   nullable    = false
 }
 
+variable "hibernation" {
+  type = object({
+    hibernate       = optional(string)
+    resume          = optional(string)
+    timezone        = optional(string, "UTC")
+    drain_minutes   = optional(number, 30)
+    when_late       = optional(string, "cancel")
+    exceptions      = optional(list(string), [])
+    accept_portable = optional(bool, false)
+    window_minutes  = optional(number, 120)
+    retry_seconds   = optional(number, 300)
+  })
+  description = <<-DESCRIPTION
+    When the environment is put away and brought back; null: it stays.
+
+    - `hibernate`, `resume`: EventBridge Scheduler cron expressions, in `timezone`; null for by hand only.
+    - `drain_minutes`: how long a hibernation waits for what executes; `when_late`: what it does then, `cancel` or `snapshot`.
+    - `exceptions`: days (YYYY-MM-DD) on which no schedule puts it away.
+    - `accept_portable`: whether a portable snapshot is good enough to remove the environment.
+    - `window_minutes`: how long a start is tried again while the environment changes or another execution is at work, every `retry_seconds`.
+  DESCRIPTION
+  default     = null
+
+  validation {
+    condition     = var.hibernation == null || var.role == "standalone"
+    error_message = "hibernation is for role standalone."
+  }
+}
+
 variable "function_package" {
   type = object({
     bucket  = string

@@ -38,8 +38,8 @@ resource "aws_cloudwatch_metric_alarm" "snapshot_age" {
   comparison_operator = "GreaterThanThreshold"
   threshold           = var.snapshot_age_limit_minutes * 60
   # The age is published with every snapshot, so silence means that none was taken. The secondary is silent by nature
-  # until it holds the lease.
-  treat_missing_data = var.role == "secondary" ? "notBreaching" : "breaching"
+  # until it holds the lease, and an environment that is away has none to take.
+  treat_missing_data = var.role == "secondary" || var.hibernates ? "notBreaching" : "breaching"
   alarm_actions      = [local.topic_arn]
   ok_actions         = [local.topic_arn]
   tags               = var.tags

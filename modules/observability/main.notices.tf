@@ -6,8 +6,26 @@ locals {
     snapshot           = "No new snapshot was stored: the newest one keeps ageing, and with it what a failover would lose. Look at the cause; the next scheduled snapshot tries again."
     heartbeat_check    = "The health of the other Region was not judged. One failed check needs nothing; if these notices go on, no failover will start by itself."
     failover           = "The failover did not complete. Look at the cause and mend it; unless the cause says otherwise, start the state machine again: it goes on from where the environment is."
+    hibernate          = "The environment was not put away, unless the cause says that it is being deleted; its DAGs run as before, unless the cause is LeftPaused. Look at the cause; starting hibernate again, or resume, goes on from where it is."
+    resume             = "The environment did not come back as it was. Look at the cause and mend it, then start the state machine again: it goes on from where the environment is. The snapshot is kept."
     retention          = "Superseded snapshots were not all tagged: nothing is lost, but the bucket grows until this is mended. Look at the cause; the next scheduled run goes on from here."
     replicate_existing = "Objects that were in the buckets before replication was set up are not all in the other Region. Look at the cause and start the state machine again."
+  }
+
+  # Of machines whose success is told: what its output holds where something was done (an execution that found nothing to do succeeds as well), and what to say.
+  success = {
+    failover = {
+      output   = "*went_live*"
+      sentence = "The failover of the MWAA environment ${var.name} is complete: since <time> it is live in <region>. What it restored, how (restore_mode portable: without history and work in flight), and the work of how many seconds is run again or lost (rpo_seconds): <output>. Tell its users the new web address, and keep the other Region's environment from running until it is failed back. Execution: <execution>"
+    }
+    hibernate = {
+      output   = "*fell_asleep*"
+      sentence = "The MWAA environment ${var.name} in <region> sleeps since <time>: it was deleted after a snapshot of it was verified. The state machine resume brings it back, by schedule or by hand. Snapshot: <output>. Execution: <execution>"
+    }
+    resume = {
+      output   = "*came_back*"
+      sentence = "The MWAA environment ${var.name} in <region> is back since <time>, with another web address (url). Where published_version is not null, Terraform publishes that version of Airflow, but the environment came back with the version of its snapshot. What was restored: <output>. Execution: <execution>"
+    }
   }
 
   notices = merge(
@@ -24,11 +42,10 @@ locals {
       for machine, arn in var.state_machine_arns : "${machine}-success" => {
         machine_arn = arn
         statuses    = ["SUCCEEDED"]
-        # An execution that found nothing to do succeeds as well, but only one that went live says so in its output.
-        output      = "*went_live*"
+        output      = local.success[machine].output
         description = "Tells when ${machine} of ${var.name} succeeded"
-        sentence    = "The failover of the MWAA environment ${var.name} is complete: since <time> it is live in <region>. What it restored, how (restore_mode portable: without history and work in flight), and the work of how many seconds is run again or lost (rpo_seconds): <output>. Tell its users the new web address, and keep the other Region's environment from running until it is failed back. Execution: <execution>"
-      } if machine == "failover"
+        sentence    = local.success[machine].sentence
+      } if contains(keys(local.success), machine)
     },
   )
 

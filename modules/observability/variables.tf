@@ -92,6 +92,13 @@ variable "verdict_every_minute" {
   nullable    = false
 }
 
+variable "hibernates" {
+  type        = bool
+  description = "Whether the environment is away at times: no snapshot is due then."
+  default     = false
+  nullable    = false
+}
+
 variable "snapshot_age_limit_minutes" {
   type        = number
   description = "Age in minutes from which the newest snapshot is too old."

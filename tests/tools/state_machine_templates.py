@@ -1,6 +1,7 @@
 """Fill the state machine templates as Terraform's templatefile would, for checks that run without Terraform.
 
 Of the template language, only what the templates use: `${name}`, `${map.key}`, and sums of products of numbers.
+States that several machines go through are templates of their own (`*.states.json`), filled first.
 """
 
 from __future__ import annotations
@@ -14,8 +15,56 @@ from typing import Any
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "modules" / "continuity"
 
-MACHINES = ("failover", "heartbeat_check", "replicate_existing", "retention", "snapshot")
-FUNCTIONS = ("backup", "heartbeat_check", "lease", "recreate", "replicate_existing", "restore", "retention")
+MACHINES = ("failover", "heartbeat_check", "hibernate", "replicate_existing", "resume", "retention", "snapshot")
+FUNCTIONS = (
+    "backup",
+    "heartbeat_check",
+    "hibernation",
+    "lease",
+    "preflight",
+    "recreate",
+    "replicate_existing",
+    "restore",
+    "retention",
+)
+
+#: The states that several machines go through, and what of them is each machine's own.
+SHARED_STATES: Mapping[str, Mapping[str, Mapping[str, str]]] = {
+    "bring_back": {
+        "failover": {
+            "machine": "failover",
+            "wanted_snapshot_path": "$.input.snapshot_id",
+            "recorded_snapshot_path": "$.lease.snapshot_id",
+            "since_path": "$.lease.since",
+            "more_of_ensure": "",
+            "after_selection": "RecordSnapshot",
+            "after_going_live": "MarkLive",
+        },
+        "resume": {
+            "machine": "resume",
+            "wanted_snapshot_path": "$.begun.snapshot_id",
+            "recorded_snapshot_path": "$.begun.snapshot_id",
+            "since_path": "$.begun.since",
+            "more_of_ensure": ', "published_version.$": "$.Payload.published_version"',
+            "after_selection": "HideDags",
+            "after_going_live": "PublishUrl",
+        },
+    },
+    "put_back": {
+        "hibernate": {
+            "put_back_failed": "LeftPaused",
+            "put_back_failure_path": "$.put_back",
+            "mark_failure_path": "$.mark_failure",
+            "after_awake": "Failed",
+        },
+        "resume": {
+            "put_back_failed": "Failed",
+            "put_back_failure_path": "$.failure",
+            "mark_failure_path": "$.failure",
+            "after_awake": "WhichWay",
+        },
+    },
+}
 
 Value = str | int | bool | Mapping[str, str]
 
@@ -38,16 +87,31 @@ def example_variables(region: str = "us-west-2", account_id: str = "123456789012
         "heartbeat_seconds": 300,
         "parse_deadline_seconds": 900,
         "health_function_arn": f"{lambda_arn}heartbeat_check",
+        "again_seconds": 300,
+        "window_minutes": 120,
+        "window_asks": 25,
+        "drain_minutes": 30,
+        "when_late": "cancel",
+        "accept_portable": False,
+        "snapshot_attempts": 5,
     }
 
 
 def render(machine: str, variables: Mapping[str, Value]) -> dict[str, Any]:
     """The definition of a machine. Raises `KeyError` for a variable that is not given."""
-    template = (TEMPLATES / f"{machine}.asl.json").read_text(encoding="utf-8")
-    definition: dict[str, Any] = json.loads(
-        re.sub(r"\$\{([^}]*)\}", lambda found: evaluate(found.group(1), variables), template)
-    )
+    shared = {
+        name: fill(f"{name}.states.json", {**variables, **own[machine]})
+        for name, own in SHARED_STATES.items()
+        if machine in own
+    }
+    definition: dict[str, Any] = json.loads(fill(f"{machine}.asl.json", {**variables, **shared}))
     return definition
+
+
+def fill(template: str, variables: Mapping[str, Value]) -> str:
+    """The text of a template with its variables filled in."""
+    text = (TEMPLATES / template).read_text(encoding="utf-8").rstrip()
+    return re.sub(r"\$\{([^}]*)\}", lambda found: evaluate(found.group(1), variables), text)
 
 
 def evaluate(expression: str, variables: Mapping[str, Value]) -> str:

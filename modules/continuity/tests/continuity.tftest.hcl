@@ -437,3 +437,120 @@ run "retention_can_be_switched_off" {
     error_message = "It must not run by itself, and can be started by hand."
   }
 }
+
+run "a_standalone_that_hibernates_can_remove_and_create_its_environment" {
+  variables {
+    role                 = "standalone"
+    peer                 = null
+    peer_snapshot_bucket = null
+    hibernation = {
+      hibernate  = "cron(0 20 ? * MON-FRI *)"
+      resume     = "cron(0 6 ? * MON-FRI *)"
+      timezone   = "Europe/Berlin"
+      exceptions = ["2026-12-31", "2026-12-24"]
+    }
+  }
+
+  assert {
+    condition     = keys(aws_lambda_function.this) == ["backup", "hibernation", "preflight", "recreate", "restore", "retention"] && keys(aws_sfn_state_machine.this) == ["hibernate", "resume", "retention", "snapshot"]
+    error_message = "A standalone that hibernates has what puts it away and brings it back, and nothing that fails over."
+  }
+
+  assert {
+    condition = alltrue([
+      for machine, functions in { hibernate = ["backup", "hibernation", "preflight", "recreate"], resume = ["backup", "hibernation", "recreate", "restore"] } :
+      toset(flatten([for statement in jsondecode(aws_iam_role_policy.machine[machine].policy).Statement : statement.Resource if statement.Sid == "CallFunctions"])) ==
+      toset([for function in functions : "arn:aws:lambda:us-west-2:111122223333:function:analytics-us-west-2-${function}"])
+    ])
+    error_message = "A machine may invoke exactly the functions it calls."
+  }
+
+  assert {
+    condition = {
+      for name, policy in aws_iam_role_policy.function : name => [for statement in jsondecode(policy.policy).Statement : statement.Resource if contains(flatten([statement.Action]), "airflow:DeleteEnvironment")]
+      if length([for statement in jsondecode(policy.policy).Statement : statement if contains(flatten([statement.Action]), "airflow:DeleteEnvironment")]) > 0
+    } == { recreate = ["arn:aws:airflow:us-west-2:111122223333:environment/analytics"] }
+    error_message = "Only recreate may delete an environment, and this one only."
+  }
+
+  assert {
+    condition = [
+      for statement in jsondecode(aws_iam_role_policy.function["hibernation"].policy).Statement : [statement.Action, statement.Condition["ForAllValues:StringEquals"]["dynamodb:LeadingKeys"]] if statement.Sid == "KeepState"
+    ] == [[["dynamodb:GetItem", "dynamodb:PutItem"], ["hibernation#us-west-2"]]]
+    error_message = "The function hibernation may touch its own item only, never the lease."
+  }
+
+  assert {
+    condition = alltrue(flatten([
+      for policy in values(aws_iam_role_policy.function) : [
+        for statement in jsondecode(policy.policy).Statement : [for action in flatten([statement.Action]) : !strcontains(action, "*")]
+      ]
+    ]))
+    error_message = "No statement may have a wildcard in an action."
+  }
+
+  assert {
+    condition = (
+      aws_scheduler_schedule.this["hibernate"].schedule_expression_timezone == "Europe/Berlin" && aws_scheduler_schedule.this["resume"].schedule_expression_timezone == "Europe/Berlin" &&
+      aws_scheduler_schedule.this["snapshot"].schedule_expression_timezone == "UTC" && aws_scheduler_schedule.this["hibernate"].target[0].retry_policy[0].maximum_event_age_in_seconds == 7200
+    )
+    error_message = "Nights are of their time zone, and a late one is started within its window."
+  }
+
+  assert {
+    condition     = aws_lambda_function.this["hibernation"].environment[0].variables.TIMEZONE == "Europe/Berlin" && aws_lambda_function.this["hibernation"].environment[0].variables.EXCEPTIONS == "2026-12-24,2026-12-31"
+    error_message = "The calendar must reach the function."
+  }
+
+  assert {
+    condition     = aws_ssm_parameter.webserver_url[0].name == "/analytics-us-west-2/webserver-url" && aws_lambda_function.this["recreate"].environment[0].variables.URL_PARAMETER == output.webserver_url_parameter
+    error_message = "The address must be published where the output says."
+  }
+
+  assert {
+    condition = (
+      jsondecode(aws_sfn_state_machine.this["hibernate"].definition).States.AsksLeft.Choices[0].NumericGreaterThanEquals == 25 &&
+      jsondecode(aws_sfn_state_machine.this["hibernate"].definition).States.Defaults.Result.accept_portable == false &&
+      jsondecode(aws_sfn_state_machine.this["resume"].definition).States.EnsureEnvironment.ResultSelector["published_version.$"] == "$.Payload.published_version"
+    )
+    error_message = "Two hours, asked every five minutes, are 25 attempts; a portable snapshot is refused; a resume says which version is published."
+  }
+}
+
+run "without_a_schedule_it_hibernates_by_hand_only" {
+  command = plan
+
+  variables {
+    role                 = "standalone"
+    peer                 = null
+    peer_snapshot_bucket = null
+    hibernation          = {}
+  }
+
+  assert {
+    condition     = keys(aws_scheduler_schedule.this) == ["retention", "snapshot"] && contains(keys(aws_sfn_state_machine.this), "hibernate")
+    error_message = "The machines must be there, and nothing may start them."
+  }
+}
+
+# Failure covered: a variable that is left out changes what runs already.
+run "without_hibernation_nothing_may_remove_an_environment" {
+  command = plan
+
+  assert {
+    condition = length(aws_ssm_parameter.webserver_url) == 0 && alltrue([
+      for policy in values(aws_iam_role_policy.function) : !strcontains(policy.policy, "airflow:DeleteEnvironment") && !strcontains(policy.policy, "ssm:")
+    ])
+    error_message = "What is not asked for must not exist."
+  }
+}
+
+run "hibernation_beside_another_region_is_refused" {
+  command = plan
+
+  variables {
+    hibernation = {}
+  }
+
+  expect_failures = [var.hibernation]
+}

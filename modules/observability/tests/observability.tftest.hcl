@@ -189,3 +189,31 @@ run "bad_addresses_are_refused" {
 
   expect_failures = [var.notifications, var.snapshot_age_limit_minutes]
 }
+
+run "an_environment_that_sleeps_says_so_and_takes_no_snapshots" {
+  variables {
+    role       = "standalone"
+    hibernates = true
+    state_machine_arns = {
+      hibernate = "arn:aws:states:us-west-2:111122223333:stateMachine:analytics-us-west-2-hibernate"
+      resume    = "arn:aws:states:us-west-2:111122223333:stateMachine:analytics-us-west-2-resume"
+    }
+  }
+
+  assert {
+    condition     = keys(aws_cloudwatch_event_rule.notice) == ["hibernate-failure", "hibernate-success", "resume-failure", "resume-success"]
+    error_message = "Every failure and every completed hibernation and resume must be told."
+  }
+
+  assert {
+    condition = {
+      for notice, rule in aws_cloudwatch_event_rule.notice : notice => jsondecode(rule.event_pattern).detail.output[0].wildcard if endswith(notice, "-success")
+    } == { "hibernate-success" = "*fell_asleep*", "resume-success" = "*came_back*" }
+    error_message = "An execution that found nothing to do is not told as complete."
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.snapshot_age.treat_missing_data == "notBreaching"
+    error_message = "A night without snapshots is no alarm while the environment sleeps."
+  }
+}

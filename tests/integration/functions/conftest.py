@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from typing import Any
+
 import pytest
 from moto.core.config import default_user_config
 from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
 
-from tests.integration.functions.machines import PARSED, PATCHED, SNAPSHOT, Region, invoke
+from mwaa_continuity import spec
+from tests.integration.functions.machines import PARSED, PATCHED, PLAYED, SNAPSHOT, Region, become, invoke
 from tests.local_aws.patches import stepfunctions, stepfunctions_clients
 from tests.unit.functions.conftest import (
     BINDING,
@@ -52,4 +56,25 @@ def active(region: Region) -> Region:
     region.account.set_lease(holder=SECONDARY, token=2)
     region.account.mwaa.environments[SECONDARY, NAME] = environment(SECONDARY)
     region.account.mwaa.dags["continuity_snapshot"] = dict(PARSED)
+    return region
+
+
+@pytest.fixture
+def standalone(region: Region, monkeypatch: pytest.MonkeyPatch) -> Region:
+    """A standalone whose environment runs and can be created again; MWAA deletes and creates in a moment."""
+    account = region.account
+    settings = {"PRIMARY_REGION": SECONDARY, "URL_PARAMETER": "/rehearsal/webserver-url", "TIMEZONE": "Europe/Berlin"}
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setitem(PLAYED, "preflight", lambda _event, _context: {"ok": True, "failed": [], "checks": []})
+    account.set_lease(holder=SECONDARY)
+    account.mwaa.environments[SECONDARY, NAME] = environment(SECONDARY)
+    account.mwaa.dags |= {f"continuity_{name}": dict(PARSED) for name in ("snapshot", "drain", "undrain")}
+    account.put_json(f"spec/{NAME}/published.{SECONDARY}.json", spec.from_environment(environment(SECONDARY)))
+    become(account, "AVAILABLE")
+
+    def forget(_environment: dict[str, Any]) -> None:
+        threading.Timer(0.3, account.mwaa.environments.pop, ((SECONDARY, NAME),)).start()
+
+    account.mwaa.on_delete = forget
     return region

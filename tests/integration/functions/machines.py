@@ -31,8 +31,14 @@ SETTINGS = {
     "dag_timeout_minutes": 1,
     "heartbeat_seconds": 2,
     "parse_deadline_seconds": 2,
+    "again_seconds": 1,
+    "window_asks": 3,
+    "snapshot_attempts": 2,
 }
 Dead = Callable[..., None]
+
+#: Functions that a test plays itself.
+PLAYED: dict[str, Callable[[Any, Any], dict[str, Any]]] = {}
 
 #: What the stand-in's patches, where moto differs from AWS, put something else in the place of.
 PATCHED = [
@@ -49,7 +55,7 @@ def invoke(parameters: dict[str, Any], region: str, state_credentials: Any) -> d
     assert state_credentials is not None
     function = parameters["FunctionName"].rsplit("rehearsal-", 1)[1]
     assert function in FUNCTIONS
-    handler = importlib.import_module(f"mwaa_continuity.{function}").handler
+    handler = PLAYED.get(function) or importlib.import_module(f"mwaa_continuity.{function}").handler
     try:
         answer = handler(json.loads(parameters["Payload"]), None)
     except Exception as error:  # noqa: BLE001 - Lambda reports whatever a handler raises

@@ -77,7 +77,12 @@ class MwaaService:
             return self.failures.get(operation) or self.names(region)
         if operation == "CreateEnvironment":
             self.created.append({"Name": name, **body})
-            self.environments[region, name] = {"Name": name, "Status": "CREATING", "CreatedAt": 2_000_000_000, **body}
+            made = {
+                "Status": "CREATING",
+                "CreatedAt": 2_000_000_000,
+                "WebserverUrl": f"https://{len(self.created)}.example",
+            }
+            self.environments[region, name] = {"Name": name, **made, **body}
             self.on_create(self.environments[region, name])
             return 200, {"Arn": f"arn:aws:airflow:{region}:123456789012:environment/{name}"}, ""
         environment = self.environments.get((region, name))

@@ -10,7 +10,14 @@ import pytest
 from botocore.session import Session
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 
-from tests.tools.state_machine_templates import MACHINES, TEMPLATES, example_variables, render
+from tests.tools.state_machine_templates import (
+    FUNCTIONS,
+    MACHINES,
+    SHARED_STATES,
+    TEMPLATES,
+    example_variables,
+    render,
+)
 
 VARIABLES = example_variables()
 DEFINITIONS = {machine: render(machine, VARIABLES) for machine in MACHINES}
@@ -30,6 +37,7 @@ def following(state: dict[str, Any]) -> Iterator[str]:
 
 def test_there_is_a_template_for_every_machine_and_no_other() -> None:
     assert sorted(path.name for path in TEMPLATES.glob("*.asl.json")) == [f"{machine}.asl.json" for machine in MACHINES]
+    assert {path.name for path in TEMPLATES.glob("*.states.json")} == {f"{name}.states.json" for name in SHARED_STATES}
 
 
 @ANY_MACHINE
@@ -66,7 +74,16 @@ def test_every_task_is_bounded_retried_and_caught(state: dict[str, Any]) -> None
     """Failure covered: monitoring is disabled first, with no catch: one failed attempt turns it off for good."""
     assert state["TimeoutSeconds"] > 0
     assert all(retrier["ErrorEquals"] for retrier in state["Retry"])
-    assert state["Catch"][-1] == {"ErrorEquals": ["States.ALL"], "ResultPath": "$.failure", "Next": "Failed"}
+    caught = state["Catch"][-1]
+    assert caught["ErrorEquals"] == ["States.ALL"]
+    own = ("$.put_back", "$.mark_failure")  # of what is done after a failure, whose cause is kept
+    assert (caught["Next"], caught["ResultPath"]) in {
+        ("Failed", "$.failure"),
+        ("PutBack", "$.failure"),
+        ("CountSnapshot", "$.failure"),
+        ("LeftPaused", own[0]),
+        ("Failed", own[1]),
+    }
     retried = {error for retrier in state["Retry"] if retrier["MaxAttempts"] for error in retrier["ErrorEquals"]}
     if "lambda:invoke" in state["Resource"]:
         assert {
@@ -82,6 +99,29 @@ def test_every_task_is_bounded_retried_and_caught(state: dict[str, Any]) -> None
     else:
         assert {"States.TaskFailed", "States.Timeout"} <= retried
     assert "States.ALL" not in retried
+
+
+def test_before_the_removal_every_failure_is_put_back() -> None:
+    """Failure covered: a hibernation fails half way, and DAGs stay paused for the day."""
+    states = DEFINITIONS["hibernate"]["States"]
+    assert states["SnapshotsLeft"]["Choices"][0]["Next"] == "PutBack"
+    before, ahead = set(), ["Preflight"]
+    while ahead:
+        name = ahead.pop()
+        if name not in before and name not in {"PutBack", "FirstPoll"}:
+            before.add(name)
+            ahead.extend(following(states[name]))
+    assert "Remove" in before
+    assert {"Failed", "MarkAsleep"} & before == set()
+    assert {states[name]["Catch"][-1]["Next"] for name in before if states[name]["Type"] == "Task"} == {
+        "PutBack",
+        "CountSnapshot",
+    }
+    assert [states["PutBack"]["Next"], states["MarkAwake"]["Next"], states["LeftPaused"]["Next"]] == [
+        "MarkAwake",
+        "Failed",
+        "Failed",
+    ]
 
 
 @pytest.mark.parametrize("state", [task for task in TASKS if TOKEN in task.values[0]["Resource"]])
@@ -128,7 +168,7 @@ def test_no_sdk_integration_answers_with_configuration(machine: str) -> None:
     }
 
 
-@pytest.mark.parametrize("machine", ["failover", "replicate_existing"])
+@pytest.mark.parametrize("machine", ["failover", "hibernate", "replicate_existing", "resume"])
 def test_polling_is_counted(machine: str) -> None:
     states = DEFINITIONS[machine]["States"]
     assert states["CountPoll"]["Parameters"] == {"count.$": "States.MathAdd($.poll.count, 1)"}
@@ -140,9 +180,8 @@ def test_polling_is_counted(machine: str) -> None:
 @ANY_MACHINE
 def test_the_partition_is_never_written_out(machine: str) -> None:
     """Failure covered: hard-coded `arn:aws`."""
-    definition = render(machine, VARIABLES | {"partition": "aws-us-gov", "functions": dict.fromkeys(
-        ("backup", "heartbeat_check", "lease", "recreate", "replicate_existing", "restore", "retention"), "f"),
-        "machines": {"failover": "m"}, "health_function_arn": "f"})  # fmt: skip
+    elsewhere = {"partition": "aws-us-gov", "functions": dict.fromkeys(FUNCTIONS, "f"), "machines": {"failover": "m"}}
+    definition = render(machine, VARIABLES | elsewhere | {"health_function_arn": "f"})
     assert "arn:aws:" not in json.dumps(definition)
 
 
@@ -152,3 +191,13 @@ def test_numbers_are_filled_in() -> None:
     assert failover["TimeoutSeconds"] == 120 * 60 + 2 * 60 * 60 + 900 + 7200
     with pytest.raises(KeyError):
         render("failover", {"region": "us-west-2"})
+
+
+@pytest.mark.parametrize("machine", ["hibernate", "resume"])
+def test_what_is_asked_again_stays_far_below_the_limit_of_a_history(machine: str) -> None:
+    """Failure covered: 25,000 events end an execution, with its DAGs paused."""
+    states = DEFINITIONS[machine]["States"]
+    (limit,) = states["AsksLeft"]["Choices"]
+    assert (limit["NumericGreaterThanEquals"], limit["Next"]) == (25, "NotInTime")
+    asked_again = {states[name]["Next"] for name in ("WaitToAsk", "CountAsk")} | {states["AsksLeft"]["Default"]}
+    assert asked_again == {"Begin", "AsksLeft", "WaitToAsk"}

@@ -1,0 +1,301 @@
+"""Hibernate and resume, from awake to awake, and every way either can end."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import boto3
+import pytest
+
+from tests.integration.functions.machines import PLAYED, SETTINGS, Region, restored, without_long_waits
+from tests.tools.state_machine_templates import example_variables, render
+from tests.unit.functions.conftest import DAGS, LEASES, NAME, SECONDARY, SNAPSHOTS
+
+Answers = dict[str, Callable[[], dict[str, Any]]]
+PUBLISHED = f"spec/{NAME}/published.{SECONDARY}.json"
+
+
+def state_of(region: Region) -> dict[str, Any]:
+    """The item of the hibernation as it is."""
+    key = {"pk": {"S": f"hibernation#{SECONDARY}"}, "sk": {"S": "hibernation"}}
+    item = region.account.dynamodb.get_item(TableName=LEASES, Key=key)["Item"]
+    return {name: next(iter(value.values())) for name, value in item.items()}
+
+
+def runs_of(region: Region, dag_id: str) -> list[dict[str, Any]]:
+    """The configurations of a DAG's runs, in order."""
+    return [run["conf"] for (of, _), run in region.account.mwaa.runs.items() if of == dag_id]
+
+
+def take_snapshot(region: Region, **overrides: Any) -> dict[str, Any]:
+    """What the snapshot DAG does, as far as the functions see it."""
+    snapshot_id = runs_of(region, "continuity_snapshot")[-1]["snapshot_id"]
+    now = datetime.now(UTC).isoformat()
+    times = {"cut_at": now, "started_at": now, "completed_at": now}
+    region.account.snapshot(snapshot_id, **(times | {"region": SECONDARY} | overrides))
+    return {"snapshot_id": snapshot_id, "manifest_key": "m", "rows": 1004, "bytes": 1, "mode": "full"}
+
+
+def fail(error: str) -> Callable[[], dict[str, Any]]:
+    def answer() -> dict[str, Any]:
+        raise RuntimeError(error)
+
+    return answer
+
+
+def answers_of(region: Region) -> Answers:
+    """DAGs that do what they are told."""
+    return {
+        "continuity_drain": lambda: {"paused": 3, "executing": []},
+        "continuity_undrain": lambda: {"unpaused": 3, "missing_dags": []},
+        "continuity_snapshot": lambda: take_snapshot(region),
+        "continuity_restore": restored,
+        "continuity_go_live": lambda: {"unpaused": 2, "missing_dags": []},
+    }
+
+
+def deletions(region: Region) -> int:
+    return sum(operation == "DeleteEnvironment" for operation, _, _ in region.account.mwaa.calls)
+
+
+def test_one_night_from_awake_to_awake(standalone: Region) -> None:
+    account = standalone.account
+    standalone.deploy(parse_deadline_seconds=30)
+    standalone.answer_dags(answers_of(standalone))
+    done = standalone.run("hibernate", name="night", scheduled_at="2026-11-21T19:00:00Z")
+    assert done["status"] == "SUCCEEDED", done
+    (taken,) = runs_of(standalone, "continuity_snapshot")
+    assert json.loads(done["output"]) == {"fell_asleep": {"snapshot_id": taken["snapshot_id"]}}
+    (drained,) = runs_of(standalone, "continuity_drain")
+    assert drained == {"request_id": "night-drain-0", "minutes": 30, "when_late": "cancel"}
+    entered = standalone.entered(done["executionArn"])
+    steps = ("Begin", "Preflight", "Drain", "TakeSnapshot", "Verify", "RecordSnapshot", "Remove", "MarkAsleep")
+    assert tuple(name for name in entered if name in steps) == steps
+    assert entered.count("WaitForRemoval") >= 1
+    assert (SECONDARY, NAME) not in account.mwaa.environments
+    assert (state_of(standalone)["state"], state_of(standalone)["snapshot_id"]) == ("asleep", taken["snapshot_id"])
+    assert not runs_of(standalone, "continuity_undrain")
+    again = standalone.run("hibernate", name="again")
+    assert (again["status"], json.loads(again["output"])["outcome"]) == ("SUCCEEDED", "asleep")
+
+    published = json.loads(account.s3.get_object(Bucket=SNAPSHOTS, Key=PUBLISHED)["Body"].read())
+    account.put_json(PUBLISHED, published | {"MaxWorkers": 9})
+    done = standalone.run("resume", name="morning", scheduled_at="2026-11-22T06:00:00Z")
+    assert done["status"] == "SUCCEEDED", done
+    came_back = json.loads(done["output"])["came_back"]
+    assert (came_back["snapshot_id"], came_back["restore_mode"]) == (taken["snapshot_id"], "full")
+    assert (came_back["published_version"], came_back["url"][:8]) == (None, "https://")
+    (created,) = account.mwaa.created
+    assert (created["MaxWorkers"], created["AirflowVersion"]) == (9, "2.10.3")
+    entered = standalone.entered(done["executionArn"])
+    steps = (
+        "SelectSnapshot",
+        "HideDags",
+        "EnsureEnvironment",
+        "Restore",
+        "RevealDags",
+        "GoLive",
+        "PublishUrl",
+        "MarkAwake",
+    )
+    assert tuple(name for name in entered if name in steps) == steps
+    assert runs_of(standalone, "continuity_restore")[0]["snapshot_id"] == taken["snapshot_id"]
+    assert state_of(standalone)["state"] == "awake"
+    stored = boto3.client("ssm", SECONDARY).get_parameter(Name="/rehearsal/webserver-url")["Parameter"]["Value"]
+    assert stored == came_back["url"]
+    assert "dags/.airflowignore" not in account.objects(DAGS)
+    assert standalone.entered(standalone.run("resume", name="once-more")["executionArn"])[-1] == "NothingToDo"
+
+
+def refuse(_event: Any, _context: Any) -> dict[str, Any]:
+    return {"ok": False, "failed": ["airflow_version"], "checks": []}
+
+
+def break_preflight(_region: Region, answers: Answers, patch: pytest.MonkeyPatch) -> None:
+    assert answers
+    patch.setitem(PLAYED, "preflight", refuse)
+
+
+def break_drain(_region: Region, answers: Answers, _patch: pytest.MonkeyPatch) -> None:
+    answers["continuity_drain"] = fail("Continuity.DrainFailed")
+
+
+def break_snapshot(_region: Region, answers: Answers, _patch: pytest.MonkeyPatch) -> None:
+    answers["continuity_snapshot"] = fail("Continuity.SnapshotFailed")
+
+
+def lose_an_object(region: Region, answers: Answers, _patch: pytest.MonkeyPatch) -> None:
+    def lose() -> dict[str, Any]:
+        answer = take_snapshot(region)
+        key = f"snapshots/{NAME}/{answer['snapshot_id']}/variable.sealed"
+        region.account.s3.delete_object(Bucket=SNAPSHOTS, Key=key)
+        return answer
+
+    answers["continuity_snapshot"] = lose
+
+
+def take_a_portable_one(region: Region, answers: Answers, _patch: pytest.MonkeyPatch) -> None:
+    answers["continuity_snapshot"] = lambda: take_snapshot(region, mode="portable")
+
+
+def cut_before_the_drain(region: Region, answers: Answers, _patch: pytest.MonkeyPatch) -> None:
+    answers["continuity_snapshot"] = lambda: take_snapshot(region, cut_at="2026-11-21T08:00:05+00:00")
+
+
+@pytest.mark.parametrize(
+    ("break_it", "error", "cause"),
+    [
+        (break_preflight, "PreflightFailed", '["airflow_version"]'),
+        (break_drain, "Continuity.DrainFailed", ""),  # moto loses the cause that a DAG gives
+        (break_snapshot, "Continuity.SnapshotFailed", ""),
+        (lose_an_object, "SnapshotRefused", "variable.sealed is missing"),
+        (take_a_portable_one, "OnlyPortable", "is portable: it holds no history"),
+        (cut_before_the_drain, "SnapshotRefused", "before the DAGs were paused"),
+    ],
+)
+def test_what_fails_before_the_removal_is_put_back(
+    standalone: Region,
+    monkeypatch: pytest.MonkeyPatch,
+    break_it: Callable[[Region, Answers, pytest.MonkeyPatch], None],
+    error: str,
+    cause: str,
+) -> None:
+    """Failure covered: a hibernation that fails leaves every DAG paused, or no environment."""
+    standalone.deploy()
+    answers = answers_of(standalone)
+    break_it(standalone, answers, monkeypatch)
+    standalone.answer_dags(answers)
+    done = standalone.run("hibernate", name="night")
+    assert (done["status"], done["error"]) == ("FAILED", error), done
+    assert cause in done.get("cause", "")
+    assert standalone.account.mwaa.environments[SECONDARY, NAME]["Status"] == "AVAILABLE"
+    assert deletions(standalone) == 0
+    assert [conf["request_id"] for conf in runs_of(standalone, "continuity_undrain")] == ["night-undrain-0"]
+    assert (state_of(standalone)["state"], state_of(standalone)["snapshot_id"]) == ("awake", "")
+
+
+def test_what_cannot_be_put_back_is_left_to_a_resume(standalone: Region) -> None:
+    """Failure covered: putting back fails, and nobody hears that every DAG is paused."""
+    standalone.deploy()
+    broken = {
+        "continuity_drain": fail("Continuity.DrainFailed"),
+        "continuity_undrain": fail("Continuity.UndrainFailed"),
+    }
+    standalone.answer_dags(answers_of(standalone) | broken)
+    done = standalone.run("hibernate", name="night")
+    assert (done["status"], done["error"]) == ("FAILED", "LeftPaused"), done
+    for said in ("start the state machine resume", "Continuity.DrainFailed", "Continuity.UndrainFailed"):
+        assert said in done["cause"]
+    assert standalone.account.mwaa.environments[SECONDARY, NAME]["Status"] == "AVAILABLE"
+    assert state_of(standalone)["state"] == "hibernating"
+    standalone.answer_dags(answers_of(standalone))
+    done = standalone.run("resume", name="morning")
+    assert (done["status"], standalone.entered(done["executionArn"])[-1]) == ("SUCCEEDED", "NothingToDo")
+    assert runs_of(standalone, "continuity_undrain")[-1]["request_id"] == "morning-undrain-0"
+    assert state_of(standalone)["state"] == "awake"
+    assert not standalone.account.mwaa.created
+
+
+def test_a_snapshot_under_way_is_waited_for(standalone: Region) -> None:
+    """Failure covered: a scheduled snapshot at the same minute fails the night."""
+    standalone.deploy()
+    attempts: list[str] = []
+
+    def refuse_once() -> dict[str, Any]:
+        attempts.append("snapshot")
+        return fail("Continuity.SnapshotFailed")() if len(attempts) == 1 else take_snapshot(standalone)
+
+    standalone.answer_dags(answers_of(standalone) | {"continuity_snapshot": refuse_once})
+    done = standalone.run("hibernate", name="night")
+    assert done["status"] == "SUCCEEDED", done
+    first, second = runs_of(standalone, "continuity_snapshot")
+    assert first["snapshot_id"] != second["snapshot_id"]
+    assert [first["request_id"], second["request_id"]] == ["night-snapshot-0", "night-snapshot-1"]
+
+
+def test_a_portable_snapshot_may_be_accepted(standalone: Region) -> None:
+    standalone.deploy(accept_portable=True)
+    answers = {"continuity_snapshot": lambda: take_snapshot(standalone, mode="portable")}
+    standalone.answer_dags(answers_of(standalone) | answers)
+    assert standalone.run("hibernate")["status"] == "SUCCEEDED"
+
+
+def test_an_environment_that_changes_is_asked_for_again(standalone: Region) -> None:
+    """Failure covered: an update at nine in the evening keeps the environment awake all night."""
+    standalone.deploy(window_asks=100)
+    standalone.answer_dags(answers_of(standalone))
+    changing = standalone.account.mwaa.environments[SECONDARY, NAME]
+    changing["Status"] = "UPDATING"
+    threading.Timer(2.0, changing.update, ({"Status": "AVAILABLE"},)).start()
+    done = standalone.run("hibernate")
+    assert done["status"] == "SUCCEEDED", done
+    assert standalone.entered(done["executionArn"]).count("WaitToAsk") >= 1
+
+
+def test_when_the_window_is_over_nothing_was_touched(standalone: Region) -> None:
+    standalone.deploy()
+    standalone.account.mwaa.environments[SECONDARY, NAME]["Status"] = "UPDATING"
+    done = standalone.run("hibernate")
+    assert (done["status"], done["error"]) == ("FAILED", "NotInTime")
+    assert f"not_available: environment {NAME} is UPDATING" in done["cause"]
+    assert standalone.entered(done["executionArn"]).count("Begin") == SETTINGS["window_asks"]
+    assert not standalone.account.mwaa.runs
+
+
+def test_an_exception_of_the_calendar_ends_at_once(standalone: Region, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EXCEPTIONS", "2026-12-24")
+    standalone.deploy()
+    done = standalone.run("hibernate", scheduled_at="2026-12-24T19:00:00Z")
+    assert (done["status"], json.loads(done["output"])["outcome"]) == ("SUCCEEDED", "exception")
+    assert not standalone.account.mwaa.runs
+
+
+def test_a_removal_that_hangs_is_taken_up_by_the_next_execution(standalone: Region) -> None:
+    """Failure covered: the machine gives up while MWAA deletes, and nobody knows what to restore."""
+    account = standalone.account
+    standalone.deploy()
+    quick = without_long_waits(render("hibernate", example_variables(SECONDARY) | SETTINGS | {"poll_seconds": 30}))
+    quick["States"]["WaitForRemoval"]["Seconds"] = 0
+    standalone.states.update_state_machine(stateMachineArn=standalone.arns["hibernate"], definition=json.dumps(quick))
+    standalone.answer_dags(answers_of(standalone))
+    account.mwaa.on_delete = lambda _environment: None
+    done = standalone.run("hibernate", name="night")
+    assert (done["status"], done["error"]) == ("FAILED", "RemovalTookTooLong")
+    assert not runs_of(standalone, "continuity_undrain"), "what is being deleted is not put back"
+    assert state_of(standalone)["state"] == "hibernating"
+    del account.mwaa.environments[SECONDARY, NAME]
+    done = standalone.run("hibernate", name="again")
+    assert done["status"] == "SUCCEEDED", done
+    assert state_of(standalone)["state"] == "asleep"
+    assert len(runs_of(standalone, "continuity_snapshot")) == 1
+
+
+def test_a_resume_that_fails_goes_on_when_it_is_started_again(standalone: Region) -> None:
+    standalone.deploy(parse_deadline_seconds=30)
+    answers = answers_of(standalone)
+    standalone.answer_dags(answers)
+    assert standalone.run("hibernate", name="night")["status"] == "SUCCEEDED"
+    standalone.answer_dags(answers | {"continuity_go_live": fail("Continuity.GoLiveFailed")})
+    done = standalone.run("resume", name="morning")
+    assert (done["status"], done["error"]) == ("FAILED", "Continuity.GoLiveFailed")
+    assert state_of(standalone)["state"] == "resuming"
+    standalone.answer_dags(answers)
+    done = standalone.run("resume", name="again")
+    assert done["status"] == "SUCCEEDED", done
+    assert len(standalone.account.mwaa.created) == 1
+    assert state_of(standalone)["state"] == "awake"
+
+
+def test_dags_that_are_missing_after_a_resume_fail_it_by_name(standalone: Region) -> None:
+    standalone.deploy(parse_deadline_seconds=30)
+    missing = {"continuity_go_live": lambda: {"unpaused": 1, "missing_dags": ["etl"]}}
+    standalone.answer_dags(answers_of(standalone) | missing)
+    assert standalone.run("hibernate", name="night")["status"] == "SUCCEEDED"
+    done = standalone.run("resume", name="morning")
+    assert (done["status"], done["error"]) == ("FAILED", "LiveButDagsMissing")
+    assert '"etl"' in done["cause"]
+    assert state_of(standalone)["state"] == "awake"
