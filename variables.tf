@@ -53,7 +53,7 @@ variable "environment_owner" {
   description = <<-EOT
     Who creates and deletes the environment:
     - `terraform`: a native resource that always runs,
-    - `lifecycle`: the state machines; Terraform publishes the spec only. The only choice in a secondary, where the environment does not exist before a failover. Nothing creates the environment in a primary or standalone yet: there it is for one that runs already and is handed over (docs/migration.md).
+    - `lifecycle`: the state machines; Terraform publishes the spec only. The only choice in a secondary, where the environment does not exist before a failover. Nothing creates the first environment in a primary or standalone yet: there it is for one that runs already and is handed over (docs/migration.md); with `hibernation` a standalone is put away and brought back.
     It is decided once: a change of mind fails the plan with the steps to take.
   EOT
   nullable    = false

@@ -326,3 +326,134 @@ run "half_a_day_of_history_is_refused" {
 
   expect_failures = [var.failover]
 }
+
+run "hibernation_beside_a_peer_is_refused" {
+  command = plan
+
+  variables {
+    hibernation = {}
+  }
+
+  expect_failures = [var.hibernation]
+}
+
+run "hibernation_of_what_terraform_owns_is_refused" {
+  command = plan
+
+  variables {
+    role              = "standalone"
+    environment_owner = "terraform"
+    peer              = null
+    hibernation       = {}
+  }
+
+  expect_failures = [var.hibernation]
+}
+
+run "a_rate_is_no_time_to_sleep" {
+  command = plan
+
+  variables {
+    role        = "standalone"
+    peer        = null
+    hibernation = { hibernate = "rate(1 day)" }
+  }
+
+  expect_failures = [var.hibernation]
+}
+
+run "a_cron_expression_of_another_kind_is_refused" {
+  command = plan
+
+  variables {
+    role        = "standalone"
+    peer        = null
+    hibernation = { resume = "0 6 * * *" }
+  }
+
+  expect_failures = [var.hibernation]
+}
+
+run "two_equal_times_are_refused" {
+  command = plan
+
+  variables {
+    role        = "standalone"
+    peer        = null
+    hibernation = { hibernate = "cron(0 6 ? * * *)", resume = "cron(0 6 ? * * *)" }
+  }
+
+  expect_failures = [var.hibernation]
+}
+
+run "a_time_zone_that_is_none_is_refused" {
+  command = plan
+
+  variables {
+    role        = "standalone"
+    peer        = null
+    hibernation = { timezone = "UTC+1 (Berlin)" }
+  }
+
+  expect_failures = [var.hibernation]
+}
+
+run "another_way_to_be_late_is_refused" {
+  command = plan
+
+  variables {
+    role        = "standalone"
+    peer        = null
+    hibernation = { when_late = "wait" }
+  }
+
+  expect_failures = [var.hibernation]
+}
+
+run "half_a_minute_of_drain_is_refused" {
+  command = plan
+
+  variables {
+    role        = "standalone"
+    peer        = null
+    hibernation = { drain_minutes = 0.5 }
+  }
+
+  expect_failures = [var.hibernation]
+}
+
+run "an_exception_that_is_no_day_is_refused" {
+  command = plan
+
+  variables {
+    role        = "standalone"
+    peer        = null
+    hibernation = { exceptions = ["2026-02-30"] }
+  }
+
+  expect_failures = [var.hibernation]
+}
+
+run "a_window_of_days_is_refused" {
+  command = plan
+
+  variables {
+    role        = "standalone"
+    peer        = null
+    hibernation = { window_minutes = 1440 }
+  }
+
+  expect_failures = [var.hibernation]
+}
+
+run "more_attempts_than_a_history_holds_are_refused" {
+  command = plan
+
+  variables {
+    role        = "standalone"
+    peer        = null
+    hibernation = { window_minutes = 720, retry_seconds = 1 }
+  }
+
+  expect_failures = [var.hibernation]
+}

@@ -122,3 +122,18 @@ run "an_ordinary_spec_stays_readable" {
     error_message = "A plan must show what changes in a spec."
   }
 }
+
+run "a_standalone_that_hibernates_has_the_machines_and_an_address" {
+  command = plan
+
+  variables {
+    role        = "standalone"
+    peer        = null
+    hibernation = { hibernate = "cron(0 20 ? * MON-FRI *)", resume = "cron(0 6 ? * MON-FRI *)", timezone = "Europe/Berlin" }
+  }
+
+  assert {
+    condition     = keys(output.state_machine_arns) == ["hibernate", "resume", "retention", "snapshot"] && output.webserver_url_parameter == "/analytics-us-west-2/webserver-url"
+    error_message = "A standalone that hibernates must have both machines, and tell where the address is."
+  }
+}

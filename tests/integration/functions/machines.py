@@ -9,12 +9,15 @@ from __future__ import annotations
 import copy
 import importlib
 import json
+import re
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import boto3
+from moto.events.models import EventPattern
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service import StateTaskService
 from moto.stepfunctions.parser.asl.component.state.fail import state_fail
 from moto.stepfunctions.parser.models import StepFunctionsParserBackend
@@ -167,3 +170,11 @@ def restored() -> dict[str, Any]:
 
 def gone_live() -> dict[str, Any]:
     return {"snapshot_id": SNAPSHOT, "unpaused": 2, "missing_dags": []}
+
+
+def told_as_complete(machine: str, output: str) -> bool:
+    """Whether the rule for the success of a machine matches an execution with this output."""
+    notices = (Path(__file__).resolve().parents[3] / "modules" / "observability" / "main.notices.tf").read_text()
+    (pattern,) = re.findall(rf'^    {machine} = {{\n      output += "(.*)"$', notices, re.MULTILINE)
+    rule = EventPattern.load(json.dumps({"detail": {"status": ["SUCCEEDED"], "output": [{"wildcard": pattern}]}}))
+    return bool(rule.matches_event({"detail": {"status": "SUCCEEDED", "output": output}}))

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-from moto.events.models import EventPattern
 
 from mwaa_continuity import visibility
 from tests.integration.functions.machines import (
@@ -22,6 +19,7 @@ from tests.integration.functions.machines import (
     become,
     gone_live,
     restored,
+    told_as_complete,
     without_long_waits,
 )
 from tests.tools.state_machine_templates import example_variables, render
@@ -69,14 +67,6 @@ def test_a_failover_from_lease_to_live(region: Region, capsys: pytest.CaptureFix
     assert SECRET_OPTION not in capsys.readouterr().out
 
 
-def told_as_complete(output: str) -> bool:
-    """Whether the rule for the success of a failover matches an execution with this output."""
-    notices = (Path(__file__).resolve().parents[3] / "modules" / "observability" / "main.notices.tf").read_text()
-    (pattern,) = re.findall(r'output += "(\*.*)"', notices)
-    rule = EventPattern.load(json.dumps({"detail": {"status": ["SUCCEEDED"], "output": [{"wildcard": pattern}]}}))
-    return bool(rule.matches_event({"detail": {"status": "SUCCEEDED", "output": output}}))
-
-
 @pytest.mark.parametrize("mode", ["full", "portable"])
 def test_going_live_names_snapshot_rpo_and_mode_in_its_output(region: Region, mode: str) -> None:
     """Failure covered: a successful failover notifies nobody; a portable snapshot is restored as a full one."""
@@ -90,8 +80,8 @@ def test_going_live_names_snapshot_rpo_and_mode_in_its_output(region: Region, mo
     assert (output["went_live"]["snapshot_id"], output["went_live"]["restore_mode"]) == (SNAPSHOT, mode)
     told = {dag_id: run["conf"].get("mode") for (dag_id, _), run in region.account.mwaa.runs.items()}
     assert told == {"continuity_restore": mode, "continuity_go_live": None}
-    assert told_as_complete(done["output"])
-    assert told_as_complete(json.dumps(output, separators=(",", ":")))
+    assert told_as_complete("failover", done["output"])
+    assert told_as_complete("failover", json.dumps(output, separators=(",", ":")))
 
 
 @pytest.mark.parametrize("missing", [1, 150])
@@ -266,6 +256,6 @@ def test_without_the_lease_nothing_is_done(
     region.account.set_lease(**lease)
     done = region.run("failover", reason="someone says went_live")
     assert (done["status"], done.get("error")) == (status, error)
-    assert not (done.get("output") and told_as_complete(done["output"]))
+    assert not (done.get("output") and told_as_complete("failover", done["output"]))
     assert not region.account.mwaa.created
     assert not region.account.objects(DAGS) or IGNORE not in region.account.objects(DAGS)

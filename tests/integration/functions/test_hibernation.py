@@ -11,7 +11,14 @@ from typing import Any
 import boto3
 import pytest
 
-from tests.integration.functions.machines import PLAYED, SETTINGS, Region, restored, without_long_waits
+from tests.integration.functions.machines import (
+    PLAYED,
+    SETTINGS,
+    Region,
+    restored,
+    told_as_complete,
+    without_long_waits,
+)
 from tests.tools.state_machine_templates import example_variables, render
 from tests.unit.functions.conftest import DAGS, LEASES, NAME, SECONDARY, SNAPSHOTS
 
@@ -70,6 +77,7 @@ def test_one_night_from_awake_to_awake(standalone: Region) -> None:
     assert done["status"] == "SUCCEEDED", done
     (taken,) = runs_of(standalone, "continuity_snapshot")
     assert json.loads(done["output"]) == {"fell_asleep": {"snapshot_id": taken["snapshot_id"]}}
+    assert told_as_complete("hibernate", done["output"])
     (drained,) = runs_of(standalone, "continuity_drain")
     assert drained == {"request_id": "night-drain-0", "minutes": 30, "when_late": "cancel"}
     entered = standalone.entered(done["executionArn"])
@@ -81,11 +89,13 @@ def test_one_night_from_awake_to_awake(standalone: Region) -> None:
     assert not runs_of(standalone, "continuity_undrain")
     again = standalone.run("hibernate", name="again")
     assert (again["status"], json.loads(again["output"])["outcome"]) == ("SUCCEEDED", "asleep")
+    assert not told_as_complete("hibernate", again["output"])
 
     published = json.loads(account.s3.get_object(Bucket=SNAPSHOTS, Key=PUBLISHED)["Body"].read())
     account.put_json(PUBLISHED, published | {"MaxWorkers": 9})
     done = standalone.run("resume", name="morning", scheduled_at="2026-11-22T06:00:00Z")
     assert done["status"] == "SUCCEEDED", done
+    assert told_as_complete("resume", done["output"])
     came_back = json.loads(done["output"])["came_back"]
     assert (came_back["snapshot_id"], came_back["restore_mode"]) == (taken["snapshot_id"], "full")
     assert (came_back["published_version"], came_back["url"][:8]) == (None, "https://")
