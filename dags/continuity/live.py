@@ -32,22 +32,24 @@ POLL_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Timed:
-    """What the scheduler measures against the clock: the column, the condition on a row on which it does, and what
+    """What Airflow measures against the clock: the columns, the condition on a row on which it does, and what
     identifies a row."""
 
-    column: str
+    columns: tuple[str, ...]
     condition: str
     keys: tuple[str, ...]
 
 
-#: A run past its `dagrun_timeout` and a waiting task instance past its `trigger_timeout` are failed; a deadline that
-#: passes is told.
+#: A run past its `dagrun_timeout` and a waiting task instance past its `trigger_timeout` are failed; when that one goes
+#: on, it counts its `execution_timeout` from its start; a deadline that passes is told.
 TIMED = {
-    "dag_run": Timed("start_date", "{row}.state = 'running'", ("dag_id", "run_id")),
+    "dag_run": Timed(("start_date",), "{row}.state = 'running'", ("dag_id", "run_id")),
     "task_instance": Timed(
-        "trigger_timeout", f"{{row}}.state IN {WAITING}", ("dag_id", "run_id", "task_id", "map_index")
+        ("trigger_timeout", "start_date"),
+        f"{{row}}.state IN {WAITING}",
+        ("dag_id", "run_id", "task_id", "map_index"),
     ),
-    "deadline": Timed("deadline_time", "NOT {row}.missed", ("id",)),
+    "deadline": Timed(("deadline_time",), "NOT {row}.missed", ("id",)),
 }
 #: A sensor that is rescheduled counts its `timeout` from the first of these rows.
 POKES = "task_reschedule"
@@ -171,7 +173,7 @@ def _take_up(
     if "trigger" in staged and "task_instance" in staged:
         _wake_deferred(cursor, ledger.offsets.get("trigger", 0))
     for name in TIMED.keys() & staged.keys():
-        if catalog[name].has(TIMED[name].column):
+        if catalog[name].has(*TIMED[name].columns):
             _move_clocks(cursor, name, datetime.fromisoformat(manifest.cut_at))
     if POKES in staged:
         by_id = catalog[POKES].has("ti_id")
@@ -195,18 +197,20 @@ def _move_clocks(cursor: Any, table: str, cut_at: datetime) -> None:
     timed = TIMED[table]
     cursor.execute(
         sql.SQL(
-            """UPDATE {table} t SET {column} = s.{column} + (now() - %s) FROM {stage} s
-            WHERE ({mine}) = ({staged}) AND {is_timed} AND {was_timed} AND s.{column} IS NOT NULL"""
+            """UPDATE {table} t SET {moved} FROM {stage} s
+            WHERE ({mine}) = ({staged}) AND {is_timed} AND {was_timed}"""
         ).format(
             table=sql.Identifier(table),
-            column=sql.Identifier(timed.column),
+            moved=sql.SQL(", ").join(
+                sql.SQL("{0} = s.{0} + (now() - {1})").format(sql.Identifier(column), sql.Literal(cut_at))
+                for column in timed.columns
+            ),
             stage=stage_of(table),
             mine=sql.SQL(", ").join(sql.Identifier("t", key) for key in timed.keys),
             staged=sql.SQL(", ").join(sql.Identifier("s", key) for key in timed.keys),
             is_timed=sql.SQL(timed.condition).format(row=sql.Identifier("t")),
             was_timed=sql.SQL(timed.condition).format(row=sql.Identifier("s")),
-        ),
-        (cut_at,),
+        )
     )
 
 

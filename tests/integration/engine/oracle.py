@@ -96,7 +96,7 @@ class Times:
     restored_at: datetime
     moved: timedelta | None
     airflow_version: str
-    unfinished: frozenset[tuple[str, ...]]
+    unfinished: frozenset[tuple[str, ...]] = frozenset()
 
     @property
     def counted(self) -> tuple[str, ...]:
@@ -204,6 +204,7 @@ def changed_instance(row: Row, when: Times) -> None:
         continue_span(row)
     if row["state"] in WAITING:
         row["trigger_timeout"] = moved(row["trigger_timeout"], when) if when.moved is not None else None
+        row["start_date"] = moved(row["start_date"], when)
     if when.moved is None:
         row["trigger_id"] = None
 
