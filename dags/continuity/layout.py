@@ -26,7 +26,7 @@ from continuity.errors import SnapshotDamaged
 from continuity.lanes import shared_out
 from continuity.policy import Plan
 from continuity.rules import Rule
-from continuity.selection import others_by_range, rows_of, selects_itself, state_rows_by_range
+from continuity.selection import others_by_range, rows_of, selected_rows, selects_itself, state_rows_by_range
 
 NAME = "layout.json.gz"
 FORMAT = 1
@@ -94,7 +94,7 @@ class Layout:
 class Counted:
     """Rows of a table in each range of its pages, by whether they were written since an earlier cut.
 
-    others: how many are not selected, by range, where rows of another table decide that (None: where they do not).
+    others: how many are not selected, by range. None: not counted, since the row alone decides, and it was not written.
     """
 
     filenode: int
@@ -202,9 +202,9 @@ def described(sessions: Sequence[Any], found: Survey, catalog: Catalog, plan: Pl
         counted = found.tables[name]
         rows, state = list(counted.present), [0] * len(counted.old)
         with session.cursor() as cursor:
-            cursor.execute(others_by_range(catalog[name], catalog, RANGE_PAGES))
-            for number, others in cursor.fetchall():
-                rows[number] -= others
+            others = _others(cursor, catalog, name) if counted.others is None else counted.others
+            for number, count in others.items():
+                rows[number] -= count
             if plan.rules[name].phase == "split":
                 cursor.execute(state_rows_by_range(catalog[name], catalog, ids, RANGE_PAGES))
                 for number, of_state in cursor.fetchall():
@@ -217,21 +217,33 @@ def described(sessions: Sequence[Any], found: Survey, catalog: Catalog, plan: Pl
 
 
 def _count(cursor: Any, catalog: Catalog, table: Table, since: int | None) -> Counted:
-    is_old: sql.Composable = sql.SQL("TRUE")
+    of_itself = selects_itself(table, catalog)
+    is_new: sql.Composable = sql.SQL("FALSE")
+    is_other: sql.Composable = sql.SQL("FALSE")
     if since is not None:  # by this very session: each counts ages from the transaction that is newest when it begins
         cursor.execute("SELECT age(%s::xid)", (str(since % 2**32),))
-        is_old = sql.SQL("age(t.xmin) > {}").format(sql.Literal(cursor.fetchone()[0]))
-    counts = _count_ranges(cursor, table, is_old)
+        is_new = sql.SQL("age(t.xmin) <= {}").format(sql.Literal(cursor.fetchone()[0]))
+    elif of_itself:
+        is_other = sql.SQL("({}) IS NOT TRUE").format(selected_rows(table, catalog))
+    counts = _count_ranges(cursor, table, is_new, is_other)
     # Now, as counting keeps others from giving the table another file until the transaction ends.
     name = sql.Identifier(table.name).as_string(cursor)
     cursor.execute("SELECT pg_relation_filenode(%s::regclass)::bigint", (name,))
     filenode = cursor.fetchone()[0]
-    others = None
-    if not selects_itself(table, catalog):
-        cursor.execute(others_by_range(table, catalog, RANGE_PAGES))
-        others = dict(cursor.fetchall())
-    old, new = (tuple(pair[side] for pair in counts) for side in (0, 1))
+    if not of_itself:
+        others = _others(cursor, catalog, table.name)
+    elif since is None:
+        others = {number: count for number, (_, _, count) in enumerate(counts) if count}
+    else:
+        others = None
+    old, new = (tuple(one[side] for one in counts) for side in (0, 1))
     return Counted(filenode, _selection(cursor, catalog, table), old, new, others)
+
+
+def _others(cursor: Any, catalog: Catalog, name: str) -> dict[int, int]:
+    """How many rows are not selected, by range."""
+    cursor.execute(others_by_range(catalog[name], catalog, RANGE_PAGES))
+    return dict(cursor.fetchall())
 
 
 def _selection(cursor: Any, catalog: Catalog, table: Table) -> str:
@@ -246,15 +258,18 @@ def _selection(cursor: Any, catalog: Catalog, table: Table) -> str:
     return hashlib.sha256(f"{cursor.fetchall()} {everything.as_string(cursor)}".encode()).hexdigest()
 
 
-def _count_ranges(cursor: Any, table: Table, condition: sql.Composable) -> list[tuple[int, int]]:
-    """For each range of pages, how many rows meet the condition, and how many do not."""
+def _count_ranges(
+    cursor: Any, table: Table, is_new: sql.Composable, is_other: sql.Composable
+) -> list[tuple[int, int, int]]:
+    """For each range of pages, how many rows are not new, how many are, and how many are others."""
     cursor.execute(
         sql.SQL(
-            """SELECT c.met, c.present - c.met
+            """SELECT c.present - c.new, c.new, c.others
             FROM generate_series(0, (pg_relation_size({name}::regclass) / current_setting('block_size')::bigint - 1)
                                     / {pages}) AS r (number)
             CROSS JOIN LATERAL (
-              SELECT count(*) AS present, count(*) FILTER (WHERE {condition}) AS met FROM {table} t
+              SELECT count(*) AS present, count(*) FILTER (WHERE {is_new}) AS new,
+                     count(*) FILTER (WHERE {is_other}) AS others FROM {table} t
               WHERE t.ctid >= format('(%s,0)', r.number * {pages})::tid
               AND t.ctid < format('(%s,0)', (r.number + 1) * {pages})::tid) c
             ORDER BY r.number"""
@@ -262,7 +277,8 @@ def _count_ranges(cursor: Any, table: Table, condition: sql.Composable) -> list[
             name=sql.Literal(sql.Identifier(table.name).as_string(cursor)),
             table=sql.Identifier(table.name),
             pages=sql.Literal(RANGE_PAGES),
-            condition=condition,
+            is_new=is_new,
+            is_other=is_other,
         )
     )
     return list(cursor.fetchall())

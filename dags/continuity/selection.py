@@ -88,7 +88,8 @@ def _in_pages(table: Table, pages: Sequence[tuple[int, int]]) -> sql.Composed:
 def _value(table: Table, column: str) -> sql.Composable:
     """The column as it is stored, unless it may hold a secret in clear text."""
     if (table.name, column) == ("log", "extra"):
-        return sql.SQL("CASE WHEN t.event ~* {} THEN NULL ELSE t.extra END").format(sql.Literal(TELLING_EVENTS))
+        hidden = sql.SQL("t.extra IS NOT NULL AND t.event ~* {}").format(sql.Literal(TELLING_EVENTS))
+        return sql.SQL("CASE WHEN {} THEN NULL ELSE t.extra END").format(hidden)
     return sql.SQL("t.{}").format(sql.Identifier(column))
 
 
@@ -162,12 +163,12 @@ def _of_state(table: Table, catalog: Catalog, ids: StateIds, alias: str = "t") -
         return sql.SQL(by_name).format(
             row=row, runs=runs, events=listed(ids.events), versions=listed(ids.versions, "uuid")
         )
+    if table.has("dag_run_id"):
+        return sql.SQL("{}.dag_run_id IN {}").format(row, runs)
     if table.has("dag_id", "run_id"):
         return sql.SQL(
             "EXISTS (SELECT 1 FROM dag_run r WHERE r.id IN {} AND r.dag_id = {row}.dag_id AND r.run_id = {row}.run_id)"
         ).format(runs, row=row)
-    if table.has("dag_run_id"):
-        return sql.SQL("{}.dag_run_id IN {}").format(row, runs)
     for key in table.foreign_keys:
         if key.table in PARENTS_OF_RUN and len(key.columns) == 1:
             return sql.SQL("EXISTS (SELECT 1 FROM {} p WHERE p.{} = {}.{} AND {})").format(

@@ -132,8 +132,7 @@ class Worker:
     def row_wise_snapshot(self) -> dict[str, Any]:
         from tests.bench import row_wise
 
-        with self._connection() as connection:
-            return {"bytes": row_wise.snapshot(connection, self._s3(), self.order.bucket, self._prefix())}
+        return {"bytes": row_wise.snapshot(self.order.dsn, self._s3(), self.order.bucket, self._prefix())}
 
     def row_wise_restore(self) -> dict[str, Any]:
         from tests.bench import row_wise
