@@ -82,5 +82,11 @@ def chosen_versions(config: pytest.Config, option: str = "--airflow-versions") -
     return _ordered(wanted)
 
 
+def versions_of(metafunc: pytest.Metafunc) -> tuple[str, ...]:
+    """The chosen versions that a test runs on: the oldest is enough for one that says nothing about Airflow."""
+    versions = chosen_versions(metafunc.config)
+    return versions[:1] if metafunc.definition.get_closest_marker("any_airflow") else versions
+
+
 def _ordered(versions: set[str]) -> tuple[str, ...]:
     return tuple(sorted(versions, key=lambda version: [part.zfill(4) for part in version.split(".")]))

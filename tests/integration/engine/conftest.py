@@ -18,7 +18,7 @@ import pytest
 from cryptography.fernet import Fernet
 from moto.server import ThreadedMotoServer
 
-from tests.conftest import chosen_versions
+from tests.conftest import versions_of
 from tests.integration.engine.nasty import World
 from tests.integration.engine.worker import Side
 from tests.postgres import Cluster, migrate
@@ -35,7 +35,7 @@ def airflow_bin(version: str) -> Path:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run what needs a database once per chosen Airflow version."""
     if "airflow_version" in metafunc.fixturenames:
-        metafunc.parametrize("airflow_version", chosen_versions(metafunc.config), scope="package")
+        metafunc.parametrize("airflow_version", versions_of(metafunc), scope="package")
 
 
 @pytest.fixture(scope="package")

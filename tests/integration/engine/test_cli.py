@@ -139,6 +139,7 @@ def test_a_portable_restore_says_first_what_it_leaves_out(sides: Callable[..., S
     assert "in portable mode already, so it cannot be in full mode" in refused.stderr
 
 
+@pytest.mark.any_airflow
 def test_a_snapshot_is_verified_and_looked_at(sides: Callable[..., Side]) -> None:
     source = sides("source")
     manifest = source.snapshot(SNAPSHOT)
@@ -153,6 +154,7 @@ def test_a_snapshot_is_verified_and_looked_at(sides: Callable[..., Side]) -> Non
     assert tool("inspect").stdout.splitlines()[1].split()[0] == SNAPSHOT
 
 
+@pytest.mark.any_airflow
 def test_the_wrong_key_is_told_by_the_name_of_what_it_does_not_open(sides: Callable[..., Side]) -> None:
     """Failure covered: Fernet cipher text copied to an environment with another key."""
     source = sides("source")
@@ -167,6 +169,7 @@ def test_the_wrong_key_is_told_by_the_name_of_what_it_does_not_open(sides: Calla
     assert "no good: manifest.json: there is no s3://" in tool("inspect").stdout
 
 
+@pytest.mark.any_airflow
 @pytest.mark.parametrize(
     ("harm", "code", "message"),
     [
@@ -185,6 +188,7 @@ def test_what_cannot_be_is_refused_before_a_manifest_is_written(
     assert not [one for one in source.store.snapshot_ids() if source.store.read_if_present(one, "manifest.json")]
 
 
+@pytest.mark.any_airflow
 def test_databases_that_are_no_airflow_or_let_nobody_in_are_told(sides: Callable[..., Side], cluster: Cluster) -> None:
     source = sides("empty")
     cluster.create("no_airflow")

@@ -75,6 +75,7 @@ def test_any_history_ends_in_what_the_database_holds(sides: Make, request: pytes
     assert deltas, "no delta was taken, so nothing was shown"
 
 
+@pytest.mark.any_airflow
 def test_what_is_committed_late_is_in_the_next_snapshot(sides: Make) -> None:
     """Failure covered: a watermark passes rows whose transaction was open at the cut; nobody ever looks at them
     again."""
@@ -94,6 +95,7 @@ def test_what_is_committed_late_is_in_the_next_snapshot(sides: Make) -> None:
     assert_restores(source, sides("target", environment=source.environment), second.snapshot_id)
 
 
+@pytest.mark.any_airflow
 def test_a_late_row_in_the_place_of_a_deleted_one_is_seen(sides: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """Failure covered: as many rows as before, but others."""
     monkeypatch.setattr(layout, "RANGE_PAGES", 1000)
@@ -110,6 +112,7 @@ def test_a_late_row_in_the_place_of_a_deleted_one_is_seen(sides: Make, monkeypat
     assert_restores(source, sides("target", environment=source.environment), found.snapshot_id)
 
 
+@pytest.mark.any_airflow
 def test_rows_are_numbered_as_they_lie_whatever_the_plan(sides: Make) -> None:
     """Failure covered: the planner takes an index, and the numbers mean other rows."""
     source = sides("source")
@@ -144,6 +147,7 @@ def test_only_what_changed_is_written(sides: Make) -> None:
     assert found.stored_bytes < base.stored_bytes
 
 
+@pytest.mark.any_airflow
 def test_a_table_in_another_file_is_copied_whole(sides: Make) -> None:
     """Failure covered: rows are taken for others after VACUUM FULL moved them."""
     source = sides("source")
@@ -181,6 +185,7 @@ def test_why_a_snapshot_becomes_a_base(sides: Make, cluster: Cluster, caplog: py
     assert "is of another database" in becomes_base(replace(copied, fernet_key=source.fernet_key))
 
 
+@pytest.mark.any_airflow
 def test_a_base_that_was_cut_later_is_none(sides: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """Failure covered: of two snapshots begun at the same time the second builds on the first, which saw more."""
     monkeypatch.setattr(layout, "RANGE_PAGES", 1000)
@@ -204,6 +209,7 @@ def test_a_base_that_was_cut_later_is_none(sides: Make, monkeypatch: pytest.Monk
     assert found.base is None
 
 
+@pytest.mark.any_airflow
 def test_a_column_that_was_dropped_and_added_again_is_another(sides: Make) -> None:
     """Failure covered: a migration goes down and up again; no row was written, but the values are gone."""
     source = sides("source")
@@ -219,6 +225,7 @@ def test_a_column_that_was_dropped_and_added_again_is_another(sides: Make) -> No
     assert entry.objects == entry.own_objects
 
 
+@pytest.mark.any_airflow
 @pytest.mark.parametrize("rewrite", ["TRUNCATE log", "ALTER TABLE log ALTER COLUMN id TYPE bigint"])
 def test_a_table_that_is_rewritten_meanwhile_fails_the_snapshot(sides: Make, rewrite: str) -> None:
     """Failure covered: a migration beside a snapshot, in which the table is empty."""
@@ -254,6 +261,7 @@ def test_what_is_left_out_for_its_parent_is_left_out_of_a_delta(sides: Make) -> 
     assert {entry.name: entry.rows for entry in found.tables} == rows
 
 
+@pytest.mark.any_airflow
 def test_a_base_lasts_so_many_hours(sides: Make) -> None:
     source = sides("source", base_interval_hours=2)
     base = source.proven_snapshot(nth(0))
@@ -272,6 +280,7 @@ def test_a_base_lasts_so_many_hours(sides: Make) -> None:
                     find()
 
 
+@pytest.mark.any_airflow
 def test_a_delta_is_no_better_than_its_base(sides: Make) -> None:
     """Failure covered: the newest snapshot is chosen, and its base has rotted away."""
     source = sides("source")

@@ -11,6 +11,7 @@ from typing import Any
 
 import boto3
 import psycopg2
+import pytest
 
 from continuity import guard
 from continuity.guard import Lease
@@ -106,6 +107,7 @@ def test_done_again_it_changes_nothing_and_forgets_nothing(sides: Callable[..., 
     assert (found["token"], found["paused"]) == (4, [])
 
 
+@pytest.mark.any_airflow
 def test_guards_at_the_same_time_record_everything(sides: Callable[..., Side]) -> None:
     side = sides("source")
     before = unpaused(side)
@@ -119,6 +121,7 @@ def test_guards_at_the_same_time_record_everything(sides: Callable[..., Side]) -
     assert found["paused"] == before
 
 
+@pytest.mark.any_airflow
 def test_a_record_that_somebody_damaged_does_not_keep_the_region_running(sides: Callable[..., Side]) -> None:
     side = sides("source")
     before = unpaused(side)
@@ -129,11 +132,13 @@ def test_a_record_that_somebody_damaged_does_not_keep_the_region_running(sides: 
     assert found["paused"] == before
 
 
+@pytest.mark.any_airflow
 def test_a_lease_that_cannot_be_read_changes_nothing(sides: Callable[..., Side], tmp_path: Path) -> None:
     """Failure covered: any exception in the check itself is "unhealthy": here it would stop all work."""
     assert_told_and_unchanged(sides("source"), tmp_path, "the lease cannot be read from table lease in us-east-1")
 
 
+@pytest.mark.any_airflow
 def test_a_malformed_lease_changes_nothing(sides: Callable[..., Side], tmp_path: Path, lease_table: str) -> None:
     lease(lease_table, "nowhere", 2)
     assert_told_and_unchanged(sides("source"), tmp_path, "lease.holder: 'nowhere' is no Region")

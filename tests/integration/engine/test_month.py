@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg2
+import pytest
 from psycopg2 import sql
 
 from continuity.secrets import FernetKeys
@@ -15,6 +16,8 @@ from continuity.tidy import KEPT_OF_SNAPSHOTS, forget_old_runs
 from tests.integration.engine.oracle import add, ask, dated
 from tests.integration.engine.worker import Side
 from tests.postgres import SUPERUSER, Cluster
+
+pytestmark = pytest.mark.any_airflow
 
 DAG_ID = "continuity_snapshot"
 DAYS, RUNS = 30, 1440

@@ -258,6 +258,7 @@ def test_what_has_not_finished_stays(sides: Make) -> None:
     assert ask(source, "SELECT id FROM trigger WHERE id IN (%s, %s)", trigger, idle) == [(trigger,)]
 
 
+@pytest.mark.any_airflow
 def test_it_waits_for_nobody_and_the_next_run_goes_on(sides: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     source = sides("source")
     old = Old(source, "held", "held_below", "free")
@@ -283,6 +284,7 @@ def test_it_waits_for_nobody_and_the_next_run_goes_on(sides: Make, monkeypatch: 
     assert old.left() == set()
 
 
+@pytest.mark.any_airflow
 def test_without_a_verified_base_nothing_goes(sides: Make) -> None:
     source = sides("source")
     Old(source, "one")
@@ -301,6 +303,7 @@ def test_without_a_verified_base_nothing_goes(sides: Make) -> None:
         pruned(source, BEFORE)
 
 
+@pytest.mark.any_airflow
 def test_the_base_of_another_database_says_nothing(sides: Make, twin: Callable[[Side], Side]) -> None:
     source = sides("source")
     source.proven_snapshot(recent())
@@ -323,6 +326,7 @@ def held_runs(side: Side, snapshot_id: str) -> set[str]:
     return found
 
 
+@pytest.mark.any_airflow
 def test_a_year_stays_as_small_as_three_months(sides: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing goes that no snapshot holds, what is there is bounded, and 400 days without a snapshot change nothing."""
     source = sides("source", base_interval_hours=1)

@@ -45,6 +45,7 @@ def test_a_second_restore_changes_nothing(pair: tuple[Side, Side]) -> None:
     assert everything(target) == after
 
 
+@pytest.mark.any_airflow
 def test_another_snapshot_is_refused_once_one_is_restored(pair: tuple[Side, Side]) -> None:
     source, target = pair
     source.snapshot(LATER)
@@ -57,12 +58,14 @@ def test_another_snapshot_is_refused_once_one_is_restored(pair: tuple[Side, Side
     assert everything(target) == after
 
 
+@pytest.mark.any_airflow
 def test_a_snapshot_is_never_overwritten(pair: tuple[Side, Side]) -> None:
     source, _ = pair
     with pytest.raises(ContinuityError, match="already there"):
         source.snapshot(SNAPSHOT)
 
 
+@pytest.mark.any_airflow
 def test_history_and_go_live_come_after_the_state(pair: tuple[Side, Side]) -> None:
     _, target = pair
     with pytest.raises(RestoreRefused, match=r"the state of snapshot .* has not been restored"):
@@ -76,6 +79,7 @@ def flip(body: bytes) -> bytes:
     return body[:middle] + bytes([body[middle] ^ 1]) + body[middle + 1 :]
 
 
+@pytest.mark.any_airflow
 def test_a_damaged_object_is_refused_by_name(pair: tuple[Side, Side]) -> None:
     """Failure covered: an upload that fails half-way still completes the object: a truncated backup replaces the good
     one."""
@@ -96,6 +100,7 @@ def test_a_damaged_object_is_refused_by_name(pair: tuple[Side, Side]) -> None:
     target.restore_state(SNAPSHOT)
 
 
+@pytest.mark.any_airflow
 def test_an_altered_history_object_leaves_nothing_of_itself(pair: tuple[Side, Side]) -> None:
     """Failure covered: physical-line batching leaves earlier batches committed."""
     _, target = pair
@@ -350,6 +355,7 @@ def test_a_backfill_goes_on_where_the_scheduler_drives_it(pair: tuple[Side, Side
         assert ask(target, runs + " AND dag_id = 'dag_5' AND backfill_id IS NOT NULL") == [(True, True)]
 
 
+@pytest.mark.any_airflow
 def test_going_live_twice_at_the_same_time_is_going_live_once(pair: tuple[Side, Side]) -> None:
     """Failure covered: a retried go live, beside the one that still waits, undoes what was paused by hand meanwhile."""
     source, target = pair

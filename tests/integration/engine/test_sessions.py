@@ -17,6 +17,8 @@ from continuity.snapshot import Source, take_snapshot
 from tests.integration.engine.oracle import ask, assert_restores
 from tests.integration.engine.worker import Side
 
+pytestmark = pytest.mark.any_airflow
+
 ONE, TWO = "20260401T000000Z-00000001", "20260401T000000Z-00000002"
 
 

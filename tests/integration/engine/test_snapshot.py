@@ -114,6 +114,7 @@ def keep_adding_runs(side: Side, stop: threading.Event) -> None:
     connection.close()
 
 
+@pytest.mark.any_airflow
 def test_a_locked_table_is_waited_for_with_the_cut_exported(sides: Callable[..., Side], cluster: Cluster) -> None:
     """An auditor who holds a carried table has all the time to read the same cut through the exported snapshot."""
     source = sides("source")
@@ -217,6 +218,7 @@ def test_tables_can_be_chosen(sides: Callable[..., Side]) -> None:
     assert ask(target, "SELECT dag_id, note FROM plugin_notes ORDER BY id") == [("x", "here"), ("dag_0", "a\nb")]
 
 
+@pytest.mark.any_airflow
 @pytest.mark.parametrize(
     ("tables", "message"),
     [
@@ -233,6 +235,7 @@ def test_a_choice_of_tables_that_tears_rows_apart_is_refused(
         source.snapshot(SNAPSHOT)
 
 
+@pytest.mark.any_airflow
 def test_a_snapshot_is_completed_when_everything_is_written(
     sides: Callable[..., Side], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import chosen_versions
+from tests.conftest import versions_of
 from tests.local_aws.fixtures import RunningStandIn, start_stand_in
 
 REGION = "eu-west-1"
@@ -58,9 +58,7 @@ class Surroundings:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run every test of an environment on each chosen version of Airflow, or on the oldest where it says so."""
     if "surroundings" in metafunc.fixturenames:
-        versions = chosen_versions(metafunc.config)
-        wanted = versions[:1] if metafunc.definition.get_closest_marker("any_airflow") else versions
-        metafunc.parametrize("surroundings", wanted, indirect=True, scope="module")
+        metafunc.parametrize("surroundings", versions_of(metafunc), indirect=True, scope="module")
 
 
 @pytest.fixture(scope="module")
