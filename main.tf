@@ -127,6 +127,7 @@ module "continuity" {
     local_connections   = var.snapshot.local_connections
   }
   retention          = var.retention
+  preflight          = var.preflight
   prune              = var.prune
   heartbeat          = var.heartbeat
   failover           = var.failover

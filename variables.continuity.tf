@@ -90,6 +90,25 @@ variable "retention" {
   }
 }
 
+variable "preflight" {
+  type = object({
+    enabled  = optional(bool, true)
+    schedule = optional(string, "cron(0 5 * * ? *)")
+  })
+  description = <<-EOT
+    The preflight of a secondary: whether its environment could be created and would start, found out before a failover needs it. What fails is told, and raises the alarm `<prefix>-preflight`.
+    - `enabled`: false leaves it to be started by hand,
+    - `schedule`: when it runs: a rate or cron expression of EventBridge Scheduler, in UTC.
+  EOT
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^(rate\\((1 (minute|hour|day)|([2-9]|[1-9][0-9]+) (minutes|hours|days))\\)|cron\\(([0-9A-Z*,/?#-]+ ){5}[0-9*,/-]+\\))$", var.preflight.schedule))
+    error_message = "`preflight.schedule` must be a rate such as \"rate(12 hours)\", or a cron expression of six fields such as \"cron(0 5 * * ? *)\"."
+  }
+}
+
 variable "prune" {
   type = object({
     schedule     = optional(string)

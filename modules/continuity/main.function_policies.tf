@@ -14,8 +14,9 @@ locals {
   all_beat_items   = { "ForAllValues:StringLike" = { "dynamodb:LeadingKeys" = ["beat#*"] } }
   own_beat_items   = { "ForAllValues:StringEquals" = { "dynamodb:LeadingKeys" = ["beat#${local.region}"] } }
   # Without one AWS owns the key, and there is nothing to grant.
-  environment_key_arn = coalesce(var.environment_key_arn, "arn:${local.partition}:kms:${local.region}:${local.account_id}:key/none")
-  own_snapshot_data   = { StringEquals = { "kms:EncryptionContext:environment" = var.name } }
+  environment_key_arn     = coalesce(var.environment_key_arn, "arn:${local.partition}:kms:${local.region}:${local.account_id}:key/none")
+  service_linked_role_arn = "arn:${local.partition}:iam::${local.account_id}:role/aws-service-role/airflow.amazonaws.com/AWSServiceRoleForAmazonMWAA"
+  own_snapshot_data       = { StringEquals = { "kms:EncryptionContext:environment" = var.name } }
 
   # What several functions need.
   read_lease = {
@@ -145,12 +146,7 @@ locals {
         Resource = local.failover_execution_arns
       },
     ]
-    preflight = [
-      local.get_environment,
-      local.list_snapshot_bucket,
-      local.publish_metrics,
-      local.bucket_key,
-    ]
+    preflight = local.preflight_statements
     recreate = concat([
       local.get_environment,
       local.list_snapshot_bucket,
@@ -237,7 +233,7 @@ locals {
         Sid       = "ForwardedServiceLinkedRole"
         Effect    = "Allow"
         Action    = ["iam:CreateServiceLinkedRole"]
-        Resource  = "arn:${local.partition}:iam::${local.account_id}:role/aws-service-role/airflow.amazonaws.com/AWSServiceRoleForAmazonMWAA"
+        Resource  = local.service_linked_role_arn
         Condition = { StringEquals = { "iam:AWSServiceName" = "airflow.amazonaws.com" } }
       },
       ],

@@ -4,7 +4,7 @@ locals {
   functions_of_role = {
     standalone = concat(["backup", "retention"], local.hibernates ? ["hibernation", "preflight", "recreate", "restore"] : [])
     primary    = ["backup", "replicate_existing", "retention"]
-    secondary  = ["backup", "heartbeat_check", "lease", "recreate", "restore", "retention"]
+    secondary  = ["backup", "heartbeat_check", "lease", "preflight", "recreate", "restore", "retention"]
   }
   functions = toset(local.functions_of_role[var.role])
 

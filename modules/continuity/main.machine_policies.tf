@@ -8,6 +8,7 @@ locals {
     failover           = ["lease", "recreate", "restore"]
     replicate_existing = ["replicate_existing"]
     retention          = ["retention"]
+    preflight          = ["preflight"]
     hibernate          = ["backup", "hibernation", "preflight", "recreate"]
     resume             = ["backup", "hibernation", "recreate", "restore"]
   }
@@ -22,6 +23,7 @@ locals {
     snapshot           = []
     replicate_existing = []
     retention          = []
+    preflight          = []
     heartbeat_check = [
       for statement in [{
         Sid      = "StartFailover"

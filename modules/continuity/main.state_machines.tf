@@ -4,7 +4,7 @@ locals {
   machines_of_role = {
     standalone = concat(["retention", "snapshot"], local.hibernates ? ["hibernate", "resume"] : [])
     primary    = ["replicate_existing", "retention", "snapshot"]
-    secondary  = ["failover", "heartbeat_check", "retention", "snapshot"]
+    secondary  = ["failover", "heartbeat_check", "preflight", "retention", "snapshot"]
   }
   machines = toset(local.machines_of_role[var.role])
 
@@ -101,12 +101,17 @@ locals {
         max_age      = 60 # a late check says nothing that the next one does not
         max_attempts = 1
       }
+      preflight = {
+        expression   = var.preflight.schedule
+        max_age      = 3600
+        max_attempts = 3
+      }
       retention = {
         expression   = var.retention.schedule
         max_age      = 300
         max_attempts = 3
       }
-    } : machine => schedule if contains(local.machines, machine) && schedule.expression != null && (machine != "retention" || var.retention.enabled)
+    } : machine => schedule if contains(local.machines, machine) && schedule.expression != null && (machine != "retention" || var.retention.enabled) && (machine != "preflight" || var.preflight.enabled)
   }
 }
 

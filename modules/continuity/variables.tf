@@ -195,6 +195,16 @@ variable "retention" {
   nullable    = false
 }
 
+variable "preflight" {
+  type = object({
+    enabled  = optional(bool, true)
+    schedule = optional(string, "cron(0 5 * * ? *)")
+  })
+  description = "When the secondary checks whether the environment could be created and would start here (`schedule`: an expression of EventBridge Scheduler, in UTC), unless that is not `enabled`: then by hand only."
+  default     = {}
+  nullable    = false
+}
+
 variable "prune" {
   type = object({
     schedule     = optional(string)

@@ -63,6 +63,26 @@ resource "aws_cloudwatch_metric_alarm" "snapshot_portable" {
   tags               = var.tags
 }
 
+resource "aws_cloudwatch_metric_alarm" "preflight" {
+  count = var.role == "secondary" ? 1 : 0
+
+  alarm_name          = "${var.prefix}-preflight"
+  alarm_description   = "The last preflight of ${var.name} in ${local.region} had checks that failed: in a failover its environment might not be created, or not start. The last execution of the state machine preflight names them, the log of its function says what each found."
+  namespace           = "MwaaContinuity"
+  metric_name         = "PreflightFailures"
+  dimensions          = { Environment = var.name }
+  statistic           = "Maximum"
+  period              = 60
+  evaluation_periods  = 1
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 0
+  # What was found lasts until the next preflight.
+  treat_missing_data = "ignore"
+  alarm_actions      = [local.topic_arn]
+  ok_actions         = [local.topic_arn]
+  tags               = var.tags
+}
+
 resource "aws_cloudwatch_metric_alarm" "function_errors" {
   for_each = var.function_arns
 

@@ -8,6 +8,7 @@ output "alarm_names" {
   value = concat(
     aws_cloudwatch_metric_alarm.unknown_health[*].alarm_name,
     [aws_cloudwatch_metric_alarm.snapshot_age.alarm_name],
+    aws_cloudwatch_metric_alarm.preflight[*].alarm_name,
     [for alarm in aws_cloudwatch_metric_alarm.function_errors : alarm.alarm_name],
   )
 }

@@ -39,7 +39,12 @@ def _of_mwaa_and_around(stand_in: RunningStandIn, region: str) -> dict[str, list
         "buckets": [bucket["Name"] for bucket in client("s3").list_buckets()["Buckets"]],
         "functions": [function["FunctionName"] for function in client("lambda").list_functions()["Functions"]],
         "machines": [machine["name"] for machine in client("stepfunctions").list_state_machines()["stateMachines"]],
-        "roles": [role["RoleName"] for role in client("iam").list_roles()["Roles"]],
+        # Service-linked roles come with the first use of a service, and stay.
+        "roles": [
+            role["RoleName"]
+            for role in client("iam").list_roles()["Roles"]
+            if not role["Path"].startswith("/aws-service-role/")
+        ],
         "schedules": [schedule["Name"] for schedule in client("scheduler").list_schedules()["Schedules"]],
         "tables": client("dynamodb").list_tables()["TableNames"],
         "stacks": [stack["StackName"] for stack in stacks if stack["StackStatus"] != "DELETE_COMPLETE"],

@@ -297,6 +297,16 @@ run "a_retention_that_never_runs_is_refused" {
   expect_failures = [var.retention]
 }
 
+run "a_preflight_schedule_in_words_is_refused" {
+  command = plan
+
+  variables {
+    preflight = { schedule = "daily" }
+  }
+
+  expect_failures = [var.preflight]
+}
+
 run "a_prune_schedule_of_six_fields_is_refused" {
   command = plan
 

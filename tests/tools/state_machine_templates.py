@@ -15,7 +15,16 @@ from typing import Any
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "modules" / "continuity"
 
-MACHINES = ("failover", "heartbeat_check", "hibernate", "replicate_existing", "resume", "retention", "snapshot")
+MACHINES = (
+    "failover",
+    "heartbeat_check",
+    "hibernate",
+    "preflight",
+    "replicate_existing",
+    "resume",
+    "retention",
+    "snapshot",
+)
 FUNCTIONS = (
     "backup",
     "heartbeat_check",

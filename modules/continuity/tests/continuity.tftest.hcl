@@ -58,18 +58,18 @@ variables {
 
 run "the_secondary_watches_and_takes_over" {
   assert {
-    condition     = toset(keys(aws_lambda_function.this)) == toset(["backup", "heartbeat_check", "lease", "recreate", "restore", "retention"])
+    condition     = toset(keys(aws_lambda_function.this)) == toset(["backup", "heartbeat_check", "lease", "preflight", "recreate", "restore", "retention"])
     error_message = "The secondary has every function but replicate_existing."
   }
 
   assert {
-    condition     = toset(keys(aws_sfn_state_machine.this)) == toset(["failover", "heartbeat_check", "retention", "snapshot"])
-    error_message = "The secondary has the machines failover, heartbeat_check, retention and snapshot."
+    condition     = toset(keys(aws_sfn_state_machine.this)) == toset(["failover", "heartbeat_check", "preflight", "retention", "snapshot"])
+    error_message = "The secondary has the machines failover, heartbeat_check, preflight, retention and snapshot."
   }
 
   assert {
-    condition     = toset(keys(aws_scheduler_schedule.this)) == toset(["heartbeat_check", "retention", "snapshot"])
-    error_message = "Checks, retention and snapshots are scheduled, the failover is not."
+    condition     = toset(keys(aws_scheduler_schedule.this)) == toset(["heartbeat_check", "preflight", "retention", "snapshot"])
+    error_message = "Checks, preflights, retention and snapshots are scheduled, the failover is not."
   }
 
   assert {
@@ -119,7 +119,7 @@ run "no_role_has_a_wildcard_action" {
     condition = alltrue(flatten([
       for policy in concat(values(aws_iam_role_policy.function), values(aws_iam_role_policy.machine), values(aws_iam_role_policy.schedule), aws_iam_role_policy.execution_role[*]) : [
         for statement in jsondecode(policy.policy).Statement :
-        !contains(flatten([statement.Resource]), "*") || contains(["ContinuityAnswers", "ForwardedLogDelivery", "ForwardedNetworkInterfaceLookup", "ForwardedNetworkLookup", "PublishMetrics", "ReadSchedulerHeartbeat"], statement.Sid)
+        !contains(flatten([statement.Resource]), "*") || contains(["ContinuityAnswers", "ForwardedLogDelivery", "ForwardedNetworkInterfaceLookup", "ForwardedNetworkLookup", "LookAround", "PublishMetrics", "ReadSchedulerHeartbeat"], statement.Sid)
       ]
     ]))
     error_message = "The resource \"*\" is for what has no finer resource only."
@@ -435,6 +435,33 @@ run "retention_can_be_switched_off" {
   assert {
     condition     = !contains(keys(aws_scheduler_schedule.this), "retention") && contains(keys(aws_sfn_state_machine.this), "retention")
     error_message = "It must not run by itself, and can be started by hand."
+  }
+}
+
+run "a_preflight_changes_nothing" {
+  variables {
+    preflight = { enabled = false }
+  }
+
+  assert {
+    condition = alltrue([
+      for action in flatten([for statement in jsondecode(aws_iam_role_policy.function["preflight"].policy).Statement : statement.Action if !startswith(statement.Sid, "Forwarded")]) :
+      contains(["cloudwatch:PutMetricData", "kms:Decrypt"], action) || can(regex("^[a-z0-9]+:(Describe|Get|List)[A-Za-z]+$", action))
+    ])
+    error_message = "The preflight looks, and writes nothing but its metric; no action of it is a pattern."
+  }
+
+  assert {
+    condition = [for statement in jsondecode(aws_iam_role_policy.function["preflight"].policy).Statement : statement.Action if statement.Resource == "*"] == [
+      ["cloudwatch:PutMetricData"],
+      ["airflow:ListEnvironments", "ec2:DescribeNetworkAcls", "ec2:DescribeRouteTables", "ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcEndpoints", "logs:DescribeLogGroups", "servicequotas:GetServiceQuota"],
+    ]
+    error_message = "Only what knows no finer resource is granted on all."
+  }
+
+  assert {
+    condition     = !contains(keys(aws_scheduler_schedule.this), "preflight") && contains(keys(aws_sfn_state_machine.this), "preflight")
+    error_message = "Without a schedule the preflight is started by hand."
   }
 }
 

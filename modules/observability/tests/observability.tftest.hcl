@@ -217,3 +217,21 @@ run "an_environment_that_sleeps_says_so_and_takes_no_snapshots" {
     error_message = "A night without snapshots is no alarm while the environment sleeps."
   }
 }
+
+run "a_secondary_that_could_not_take_over_is_told" {
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.preflight[0].metric_name == "PreflightFailures" && aws_cloudwatch_metric_alarm.preflight[0].threshold == 0 && aws_cloudwatch_metric_alarm.preflight[0].treat_missing_data == "ignore"
+    error_message = "One failed check raises the alarm, and it lasts until a preflight finds none."
+  }
+}
+
+run "where_no_preflight_is_scheduled_nothing_waits_for_one" {
+  variables {
+    role = "primary"
+  }
+
+  assert {
+    condition     = length(aws_cloudwatch_metric_alarm.preflight) == 0
+    error_message = "Only a secondary has a preflight by schedule."
+  }
+}

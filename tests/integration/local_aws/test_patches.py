@@ -33,6 +33,7 @@ ANSWERS: dict[str, tuple[Any, Any]] = {
     "ec2.endpoints_without_routes": ("error InvalidRoute.NotFound", [[], "deleted"]),
     "ec2.rule_description": ([None], ["from two"]),
     "iam.regional_s3_arns": ("error MalformedPolicyDocument", "accepted"),
+    "iam.service_linked_role_of_mwaa": ("AWSServiceRoleForairflow", "AWSServiceRoleForAmazonMWAA"),
     "kms.multi_region_ciphertext": ("error AccessDeniedException", True),
     "kms.replicate_key": (
         [["REPLICA", "REPLICA"], "home", []],
@@ -47,6 +48,7 @@ ANSWERS: dict[str, tuple[Any, Any]] = {
     ),
     "s3.replication_status": (None, "COMPLETED"),
     "scheduler.update_keeps_state": (None, "ENABLED"),
+    "servicequotas.quotas_of_mwaa": ("error NoSuchResourceException", [10.0, 25.0]),
     "stepfunctions.execution": (["RUNNING", None], ["SUCCEEDED", "1"]),
     "stepfunctions.validate_definition": ("error NotImplementedError", ["OK", "FAIL"]),
     "stepfunctions.list_versions": ("error NotImplementedError", []),

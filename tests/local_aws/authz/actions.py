@@ -6,6 +6,7 @@ import base64
 from collections.abc import Callable
 from typing import Any
 
+from moto.iam.models import iam_backends
 from moto.kms.models import kms_backends
 
 from tests.local_aws.authz.calls import Call
@@ -141,7 +142,12 @@ def _sts(call: Call) -> list[str]:
 
 
 def _iam(call: Call) -> list[str]:
-    return [f"arn:aws:iam::{ACCOUNT_ID}:role/{call.params['RoleName']}"] if "RoleName" in call.params else ["*"]
+    if "RoleName" not in call.params:
+        return ["*"]
+    name = call.params["RoleName"]
+    # By its ARN, which has the path; one that does not exist has none.
+    paths = (role.arn for role in iam_backends[ACCOUNT_ID]["aws"].roles.values() if role.name == name)
+    return [next(paths, f"arn:aws:iam::{ACCOUNT_ID}:role/{name}")]
 
 
 def _s3control(call: Call) -> list[str]:
@@ -170,6 +176,7 @@ _RESOURCES: dict[str, Callable[[Call], list[str]]] = {
     "s3control": _s3control,
     "sns": _sns,
     "ec2": lambda _call: ["*"],
+    "servicequotas": lambda _call: ["*"],
 }
 
 

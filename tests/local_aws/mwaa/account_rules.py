@@ -25,6 +25,16 @@ def check_account(platform: Platform, region: str, document: dict[str, Any]) -> 
     _check_network(platform.client("ec2", region), document["NetworkConfiguration"])
 
 
+def ensure_service_linked_role(platform: Platform) -> None:
+    """MWAA's own role, which comes with the first environment of an account."""
+    iam = platform.client("iam", "us-east-1")
+    try:
+        iam.create_service_linked_role(AWSServiceName="airflow.amazonaws.com")
+    except ClientError as error:
+        if _code(error) != "EntityAlreadyExists":
+            raise
+
+
 def _check_bucket(s3: Any, region: str, bucket: str) -> None:
     try:
         home = s3.get_bucket_location(Bucket=bucket)["LocationConstraint"] or "us-east-1"

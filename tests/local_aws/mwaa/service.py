@@ -12,7 +12,7 @@ from werkzeug.wrappers import Request
 
 from tests.local_aws.contract import PERMITTED_AIRFLOW_ROLES, Platform
 from tests.local_aws.mwaa import rest, rules
-from tests.local_aws.mwaa.account_rules import check_account
+from tests.local_aws.mwaa.account_rules import check_account, ensure_service_linked_role
 from tests.local_aws.mwaa.airflow_versions import installed_versions
 from tests.local_aws.mwaa.databases import Databases
 from tests.local_aws.mwaa.environment import Environment
@@ -93,6 +93,7 @@ class MwaaService:
         name, tags = call.params["Name"], call.params.get("Tags") or {}
         self._fail_if_exists(call.region, name)
         check_account(self._platform, call.region, document)
+        ensure_service_linked_role(self._platform)
         with self._lock:
             self._fail_if_exists(call.region, name)
             environment = Environment(call.region, name, document, Fernet.generate_key().decode(), dict(tags))

@@ -25,11 +25,24 @@ def _modules() -> list[ModuleType]:
         kms,
         s3,
         scheduler,
+        servicequotas,
         stepfunctions,
         stepfunctions_clients,
     )
 
-    return [awslambda, cloudwatch, dynamodb, ec2, iam, kms, s3, scheduler, stepfunctions, stepfunctions_clients]
+    return [
+        awslambda,
+        cloudwatch,
+        dynamodb,
+        ec2,
+        iam,
+        kms,
+        s3,
+        scheduler,
+        servicequotas,
+        stepfunctions,
+        stepfunctions_clients,
+    ]
 
 
 def all_patches() -> dict[str, Patch]:

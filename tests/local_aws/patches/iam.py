@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from moto.iam import policy_validation
+from moto.iam import models, policy_validation
 
 
 def regional_s3_arns() -> None:
@@ -11,4 +11,9 @@ def regional_s3_arns() -> None:
     rules["s3"]["valid_starting_values"] = [*rules["s3"]["valid_starting_values"], "job/"]
 
 
-PATCHES = [regional_s3_arns]
+def service_linked_role_of_mwaa() -> None:
+    """moto calls MWAA's service-linked role AWSServiceRoleForairflow. AWS calls it AWSServiceRoleForAmazonMWAA."""
+    models.SERVICE_NAME_CONVERSION["airflow"] = "AmazonMWAA"
+
+
+PATCHES = [regional_s3_arns, service_linked_role_of_mwaa]

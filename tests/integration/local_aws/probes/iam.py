@@ -14,3 +14,8 @@ def regional_s3_arns() -> Any:
     document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
     client("iam").put_role_policy(RoleName="any", PolicyName="p", PolicyDocument=document)
     return "accepted"
+
+
+def service_linked_role_of_mwaa() -> Any:
+    made = client("iam").create_service_linked_role(AWSServiceName="airflow.amazonaws.com")
+    return made["Role"]["RoleName"]
