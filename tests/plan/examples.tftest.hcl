@@ -17,6 +17,19 @@ run "minimal" {
   }
 }
 
+run "hibernation" {
+  command = plan
+
+  module {
+    source = "./examples/hibernation"
+  }
+
+  assert {
+    condition     = output.webserver_url_parameter == "/office-hours-us-west-2/webserver-url"
+    error_message = "The address is told by a parameter that is named by environment and Region."
+  }
+}
+
 run "private_network" {
   command = plan
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.local_aws.fixtures import RunningStandIn
+from tests.local_aws.inventory import inventory, left
 from tests.tools import set_up_machine
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -26,3 +27,12 @@ def terraform_environment(stand_in: RunningStandIn) -> Iterator[None]:
         patch.setenv("TF_CLI_CONFIG_FILE", str(ROOT / "build" / "terraform.rc"))
         patch.setenv("CHECKPOINT_DISABLE", "1")
         yield
+
+
+@pytest.fixture
+def nothing_left(stand_in: RunningStandIn, terraform_environment: None) -> Iterator[None]:
+    """After Terraform has destroyed what it applied, the account is as it was before."""
+    region = "us-east-1"
+    before = inventory(stand_in, [region])
+    yield
+    assert left(before, inventory(stand_in, [region])) == []

@@ -3,42 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import pytest
 from pytest_terraform import terraform
 
 from tests.integration.apply.fencing import assert_that_a_region_without_the_lease_starts_nothing_new
+from tests.integration.apply.planning import plan_again
 from tests.local_aws.fixtures import RunningStandIn
-from tests.local_aws.inventory import inventory, left
 
 REGION = "us-east-1"
-
-
-@pytest.fixture
-def nothing_left(stand_in: RunningStandIn, terraform_environment: None) -> Iterator[None]:
-    """After Terraform has destroyed what it applied, the account is as it was before."""
-    before = inventory(stand_in, [REGION])
-    yield
-    assert left(before, inventory(stand_in, [REGION])) == []
-
-
-def plan(work_dir: str) -> subprocess.CompletedProcess[str]:
-    """A further plan of the same root and state; exit code 0 says that nothing would change."""
-    root = Path(__file__).resolve().parents[3] / "examples" / "minimal"
-    state = Path(work_dir).parent / "terraform.tfstate"
-    return subprocess.run(
-        ["terraform", "plan", "-detailed-exitcode", "-input=false", "-no-color", f"-state={state}"],
-        cwd=root,
-        env={**os.environ, "TF_DATA_DIR": work_dir},
-        text=True,
-        capture_output=True,
-        check=False,
-    )
 
 
 @terraform("minimal", replay=False)
@@ -49,7 +22,7 @@ def test_an_environment_from_nothing_to_fenced_to_nothing(
 
     Also: a second plan that shows changes, and a destroy that leaves something. One apply serves all: it takes long.
     """
-    again = plan(minimal.work_dir)
+    again = plan_again("minimal", minimal.work_dir)
     assert again.returncode == 0, again.stdout + again.stderr
 
     mwaa = stand_in.client("mwaa", REGION)
