@@ -148,6 +148,7 @@ module "observability" {
   state_machine_arns         = module.continuity.state_machine_arns
   function_arns              = module.continuity.function_arns
   notifications              = var.notifications
+  dashboard                  = var.dashboard
   unknown_periods            = var.heartbeat.periods
   verdict_every_minute       = var.heartbeat.schedule == "rate(1 minute)" && var.failover.health_function_arn == null
   snapshot_age_limit_minutes = local.max_age_minutes

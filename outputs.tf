@@ -103,6 +103,11 @@ output "topic_arn" {
   value       = module.observability.topic_arn
 }
 
+output "dashboard_name" {
+  description = "Name of the CloudWatch dashboard; null with `dashboard = false`."
+  value       = module.observability.dashboard_name
+}
+
 output "log_group_names" {
   description = "Names of all log groups: of the environment, the functions and the state machines."
   value       = concat(values(module.environment.log_group_names), module.continuity.log_group_names)

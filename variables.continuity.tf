@@ -247,6 +247,13 @@ variable "notifications" {
   nullable    = false
 }
 
+variable "dashboard" {
+  type        = bool
+  description = "Whether there is a CloudWatch dashboard of this Region: alarms, snapshots, verdicts, hours asleep, state machines and functions."
+  default     = true
+  nullable    = false
+}
+
 variable "function_package" {
   type = object({
     bucket  = string

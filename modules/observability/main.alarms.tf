@@ -4,6 +4,15 @@ locals {
   # CloudWatch looks back a day by periods of minutes, and a week by periods of an hour.
   age_period  = var.snapshot_age_limit_minutes > 1440 ? 3600 : var.snapshot_age_limit_minutes >= 15 ? 300 : 60
   age_periods = max(1, ceil(var.snapshot_age_limit_minutes * 60 / local.age_period))
+
+  alarms = [
+    for alarm in concat(
+      aws_cloudwatch_metric_alarm.unknown_health,
+      [aws_cloudwatch_metric_alarm.snapshot_age, aws_cloudwatch_metric_alarm.snapshot_portable],
+      aws_cloudwatch_metric_alarm.preflight,
+      values(aws_cloudwatch_metric_alarm.function_errors),
+    ) : { name = alarm.alarm_name, arn = alarm.arn }
+  ]
 }
 
 resource "aws_cloudwatch_metric_alarm" "unknown_health" {

@@ -5,10 +5,10 @@ output "topic_arn" {
 
 output "alarm_names" {
   description = "Names of the alarms."
-  value = concat(
-    aws_cloudwatch_metric_alarm.unknown_health[*].alarm_name,
-    [aws_cloudwatch_metric_alarm.snapshot_age.alarm_name],
-    aws_cloudwatch_metric_alarm.preflight[*].alarm_name,
-    [for alarm in aws_cloudwatch_metric_alarm.function_errors : alarm.alarm_name],
-  )
+  value       = local.alarms[*].name
+}
+
+output "dashboard_name" {
+  description = "Name of the dashboard; null where there is none."
+  value       = one(aws_cloudwatch_dashboard.this[*].dashboard_name)
 }

@@ -109,3 +109,10 @@ variable "snapshot_age_limit_minutes" {
     error_message = "snapshot_age_limit_minutes must be 1 to 10080 (seven days, the longest that CloudWatch looks back)."
   }
 }
+
+variable "dashboard" {
+  type        = bool
+  description = "Whether there is a dashboard."
+  default     = true
+  nullable    = false
+}

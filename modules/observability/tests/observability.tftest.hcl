@@ -235,3 +235,55 @@ run "where_no_preflight_is_scheduled_nothing_waits_for_one" {
     error_message = "Only a secondary has a preflight by schedule."
   }
 }
+
+# Failure covered: what is published is seen by nobody, or a graph stays empty because nobody publishes what it names.
+run "the_dashboard_shows_what_this_region_publishes" {
+  variables {
+    function_arns = {
+      backup          = "arn:aws:lambda:us-west-2:111122223333:function:analytics-us-west-2-backup"
+      heartbeat_check = "arn:aws:lambda:us-west-2:111122223333:function:analytics-us-west-2-heartbeat_check"
+    }
+  }
+
+  assert {
+    condition = toset([
+      for metric in flatten([
+        for widget in jsondecode(aws_cloudwatch_dashboard.this[0].dashboard_body).widgets : [for shown in try(widget.properties.metrics, []) : shown[1] if try(shown[0] == "MwaaContinuity", false)]
+      ]) : metric
+      ]) == toset([
+      "SnapshotAgeSeconds", "SnapshotDurationSeconds", "SnapshotBytes", "SnapshotPortable", "SnapshotsKept", "SnapshotsSuperseded", "SnapshotsKeptBytes",
+      "SnapshotsSupersededBytes", "Healthy", "Unhealthy", "UnknownHealth", "EnvironmentChanging",
+    ])
+    error_message = "The dashboard must show the metrics that the functions of this Region publish, and no others."
+  }
+
+  assert {
+    condition = alltrue([
+      for widget in jsondecode(aws_cloudwatch_dashboard.this[0].dashboard_body).widgets : widget.x + widget.width <= 24
+    ])
+    error_message = "A widget must lie within the 24 columns of a dashboard."
+  }
+}
+
+run "hours_asleep_are_shown_where_the_environment_sleeps" {
+  variables {
+    role       = "standalone"
+    hibernates = true
+  }
+
+  assert {
+    condition     = strcontains(aws_cloudwatch_dashboard.this[0].dashboard_body, "100 * asleep / (awake + asleep)")
+    error_message = "The dashboard must show the share of the week that was not paid."
+  }
+}
+
+run "without_a_dashboard" {
+  variables {
+    dashboard = false
+  }
+
+  assert {
+    condition     = length(aws_cloudwatch_dashboard.this) == 0 && output.dashboard_name == null
+    error_message = "dashboard = false must leave no dashboard."
+  }
+}
