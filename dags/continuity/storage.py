@@ -20,8 +20,8 @@ from continuity.settings import SNAPSHOT_ID
 
 log = logging.getLogger(__name__)
 
-#: Of two objects that are written at a time, each holds two of these at most; S3 wants 5 MiB or more.
-PART_BYTES = 6 * 1024 * 1024
+#: Of two objects that are written at a time, each holds two of these at most; S3 takes no smaller ones.
+PART_BYTES = 5 * 1024 * 1024
 READ_BYTES = 256 * 1024
 #: Large enough that what is done once a block costs nothing, small enough for one a table.
 BLOCK_BYTES = 256 * 1024
@@ -53,7 +53,7 @@ class Readable(Protocol):
 class Upload:
     """A file to write to that becomes one S3 object; nothing is there before `complete`.
 
-    It goes in parts of 6 MiB or more, one being sent while the next is filled.
+    It goes in parts of 5 MiB or more, one being sent while the next is filled.
     """
 
     def __init__(self, s3: Any, bucket: str, key: str) -> None:
