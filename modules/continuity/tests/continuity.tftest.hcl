@@ -278,7 +278,7 @@ run "settings_and_specs_carry_their_region" {
   }
 
   assert {
-    condition     = alltrue([for file in ["continuity_snapshot.py", "continuity_restore.py", "continuity_go_live.py", "continuity_beat.py", "continuity_guard.py", "continuity_prune.py", "continuity/__init__.py"] : contains(keys(aws_s3_object.dag), file)])
+    condition     = alltrue([for file in ["continuity_snapshot.py", "continuity_restore.py", "continuity_go_live.py", "continuity_beat.py", "continuity_guard.py", "continuity_prune.py", "continuity_drain.py", "continuity_undrain.py", "continuity/__init__.py"] : contains(keys(aws_s3_object.dag), file)])
     error_message = "All metadata DAGs and their package must be uploaded."
   }
 }

@@ -66,25 +66,36 @@ def fill(home: Home) -> None:
     )
 
 
+FLAGS = {"portable_catchup": False, "portable_no_catchup": False, "portable_manual": False, "portable_paused": True}
+
+
 def take_snapshot(home: Home, *workload: Path) -> Content:
-    """Fill an environment, take a snapshot of it and look whether that is sealed; what the environment holds."""
+    """Fill an environment, take a snapshot of it while it is drained, and look whether that is sealed; what the
+    environment holds."""
     home.put_dags(*workload, withhold=True)
     home.create(home.surroundings.version)
     fill(home)
-    home.set_paused(
-        {"portable_catchup": False, "portable_no_catchup": False, "portable_manual": False, "portable_paused": True}
-    )
+    home.set_paused(FLAGS)
     until("runs", lambda: len(last_runs(home)) == 2, 300)
+    for request in ("drain", "again"):
+        state, told = home.run("continuity_drain", request, minutes=30, when_late="cancel")
+        assert (state, told.get("drain")) == ("success", {"paused": 3, "executing": []}), home.log_of(request)
+    assert {home.content().paused[name] for name in FLAGS} == {True}
     state, told = home.run("continuity_snapshot", "take", snapshot_id=SNAPSHOT)
     assert state == "success", home.log_of("take")
     assert told["verify"]["mode"] == "portable"
     stored = home.stored()
     manifest = json.loads(stored[f"snapshots/{NAME}/{SNAPSHOT}/manifest.json"])
     assert manifest["mode"] == "portable"
+    assert manifest["paused"] == FLAGS
     assert "the metadata database cannot be reached from a task" in manifest["skipped"][0]["why"]
     assert not json.loads(stored[f"snapshots/{NAME}/{SNAPSHOT}/verification.json"])["faults"]
     assert [where for where, text in stored.items() if SECRET.encode() in text] == []
     assert SECRET not in home.logs() + json.dumps(told)
+    for request, unpaused in (("undrain", 3), ("undrain-again", 0)):
+        state, told = home.run("continuity_undrain", request)
+        assert (state, told.get("undrain")) == ("success", {"unpaused": unpaused, "missing_dags": []})
+    assert {name: flag for name, flag in home.content().paused.items() if name in FLAGS} == FLAGS
     return home.content()
 
 

@@ -30,6 +30,7 @@ MANY_SEEDS = 100
 ON_ONE: dict[str, Callable[[tuple[str, ...]], tuple[str, ...]]] = {
     "test_live_restore": lambda versions: versions[:1],
     "test_continuation": lambda versions: versions[-1:],
+    "test_hibernation": lambda versions: versions[:1],
 }
 
 
