@@ -100,6 +100,7 @@ class BackupRestore(Scenario):
         return [
             checks.in_flight_failed(facts),
             self._planned_without_primary(),
+            self._standby_ready(),
             self._notices(),
             self._goes_on_watched(),
             self._nothing_superseded(),
@@ -132,6 +133,7 @@ class BackupRestore(Scenario):
             source.await_snapshot(rehearsal, SECONDARY)
             for place in (PRIMARY, SECONDARY):
                 self._fire("retention", place, f"retention {place.region}")
+            self._fire("preflight", SECONDARY, "preflight")
         with rehearsal.progress.step("let the workload go on"):
             rehearsal.sleep(GOES_ON_SECONDS)
 
@@ -161,6 +163,12 @@ class BackupRestore(Scenario):
     def _planned_without_primary(self) -> Check:
         plan = self.plan_without_primary
         return Check("the secondary plans with the primary Region dead", plan == "", plan[-300:] or "no changes")
+
+    def _standby_ready(self) -> Check:
+        """What the secondary's preflight said before the primary was lost: it is this Region that was then used."""
+        said = self.rehearsal.evidence.outputs["preflight"]["preflight"]
+        detail = checks.show(said["failed"]) or f"{len(said['checks'])} checks passed"
+        return Check("the preflight of the secondary found it ready", bool(said["ok"]), detail)
 
     def _goes_on_watched(self) -> Check:
         """Once live, the secondary is let alone by the heartbeat check and takes snapshots of its own."""
