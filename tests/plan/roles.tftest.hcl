@@ -14,7 +14,7 @@ variables {
 # Failure covered: `aws_mwaa_environment` deleted outside Terraform shows as "1 to add", and any apply silently wakes the environment.
 run "the_secondary_has_no_environment_resource" {
   assert {
-    condition     = keys(output.state_machine_arns) == ["failover", "heartbeat_check", "retention", "snapshot"]
+    condition     = keys(output.state_machine_arns) == ["failover", "heartbeat_check", "preflight", "retention", "snapshot"]
     error_message = "The secondary must have the machines that watch and take over."
   }
 
