@@ -26,15 +26,16 @@ from mwaa_continuity.preflight_spec import (
     check_environment,
     check_environment_quota,
     check_snapshot,
+    check_spec,
     check_worker_quota,
-    read_document,
 )
 from mwaa_continuity.preflight_storage import check_dag_bucket, check_dag_folder, check_files
 from mwaa_continuity.preflight_subject import Check, Finding, Subject, make
 from mwaa_continuity.settings import Settings
 
-#: The checks after `spec`, in the order in which they are answered.
+#: The checks in the order in which they are made and answered: the first finds what most of the others look at.
 CHECKS: Final[Mapping[str, Check]] = {
+    "spec": check_spec,
     "environment": check_environment,
     "airflow_version": check_airflow_version,
     "environment_quota": check_environment_quota,
@@ -65,9 +66,8 @@ def check(event: Event, log: Log) -> Result:
     """Make every check and publish how many failed. A check that cannot be made has failed."""
     settings = Settings.read()
     snapshot_id = events.optional_snapshot_id(event)
-    document, of_spec = read_document(settings, snapshot_id)
-    subject = Subject(settings, snapshot_id, document)
-    findings = {"spec": of_spec} | {name: make(looks, subject) for name, looks in CHECKS.items()}
+    subject = Subject(settings, snapshot_id)
+    findings = {name: make(looks, subject) for name, looks in CHECKS.items()}
     if snapshot_id:
         findings["snapshot"] = make(check_snapshot, subject)
     for name, finding in findings.items():

@@ -10,10 +10,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from mwaa_continuity import aws, snapshots
 from mwaa_continuity.errors import BadSpec
-from mwaa_continuity.preflight_subject import Finding, Subject, unanswered
+from mwaa_continuity.preflight_subject import Finding, Subject
 from mwaa_continuity.recreate import IN_THE_WAY
-from mwaa_continuity.settings import Settings, variable
-from mwaa_continuity.spec import Document
+from mwaa_continuity.settings import variable
 from mwaa_continuity.stored_spec import document_here, find_spec
 
 #: Versions in which MWAA creates environments, as of September 2026, by AWS's user guide ("Apache Airflow versions"),
@@ -43,17 +42,15 @@ ENVIRONMENTS: Final = ("L-67D41C6B", 10)
 WORKERS: Final = ("L-78AC1883", 25)
 
 
-def read_document(settings: Settings, snapshot_id: str | None) -> tuple[Document | None, Finding]:
-    """The document that `recreate.ensure` would create, or none, and what check `spec` found."""
-    s3 = aws.client("s3")
+def check_spec(subject: Subject) -> Finding:
+    """Whether there is a spec that becomes the document which `recreate.ensure` would create; the others need it."""
+    settings, s3 = subject.settings, aws.client("s3")
     try:
-        stored = find_spec(s3, settings, snapshot_id)
-        document = document_here(s3, settings, stored)
+        stored = find_spec(s3, settings, subject.snapshot_id)
+        subject.document = document_here(s3, settings, stored)
     except BadSpec as error:
-        return None, Finding(False, str(error), "terraform apply in the Region that it names writes spec and binding")
-    except (BotoCoreError, ClientError) as error:
-        return None, unanswered(error)
-    return document, Finding(True, f"{stored.key} fits the binding of {settings.region}")
+        return Finding(False, str(error), "terraform apply in the Region that it names writes spec and binding")
+    return Finding(True, f"{stored.key} fits the binding of {settings.region}")
 
 
 def check_environment(subject: Subject) -> Finding:

@@ -39,10 +39,10 @@ class Subject:
     What several checks need is asked for once. Clients belong to the Region of the function.
     """
 
-    def __init__(self, settings: Settings, snapshot_id: str | None, document: Document | None) -> None:
+    def __init__(self, settings: Settings, snapshot_id: str | None) -> None:
         self.settings = settings
         self.snapshot_id = snapshot_id
-        self._document = document
+        self._document: Document | None = None
         self._shared: dict[object, Any] = {}
 
     def shared(self, kind: Callable[[Subject], Kind]) -> Kind:
@@ -58,6 +58,11 @@ class Subject:
         if self._document is None:
             raise NoUsableSpec("not looked at, because there is no usable spec")
         return self._document
+
+    @document.setter
+    def document(self, document: Document) -> None:
+        """Check `spec` has found it."""
+        self._document = document
 
     @cached_property
     def environment(self) -> Mapping[str, Any] | None:

@@ -106,6 +106,10 @@ def test_a_spec_that_is_none(region: ReadyRegion) -> None:
     region.account.put_json(BINDING_KEY, ["no object"])
     answer = call()
     assert finding(answer, "spec")["found"] == f"{BINDING_KEY} is a list; accepted: a JSON object"
+    region.publish(AirflowConfigurationOptions=["no map"])
+    answer = call()
+    assert finding(answer, "spec")["found"] == "could not be looked at: AttributeError"
+    assert finding(answer, "key")["found"] == "not looked at, because there is no usable spec"
     region.publish(Name="other")
     assert finding(call(), "spec")["ok"], "the binding's Name is laid over"
     region.publish({"Name": "other"})
