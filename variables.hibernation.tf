@@ -73,6 +73,12 @@ variable "hibernation" {
     error_message = "`hibernation.retry_seconds` must be a whole number of at least 1, and make at most 500 attempts within `window_minutes`: the history of an execution has a limit."
   }
 
+  # A look at the environment writes 13 events into the history of its execution, which ends at 25,000; one at the DAGs writes 9.
+  validation {
+    condition     = var.hibernation == null || (var.failover.create_timeout_minutes * 60 * 13 + var.failover.parse_deadline_seconds * 9) / var.failover.poll_seconds <= 20000
+    error_message = "`failover.poll_seconds` is too short for `failover.create_timeout_minutes` and `.parse_deadline_seconds`: a resume that takes as long as they allow would end at the limit of its history, 25,000 events."
+  }
+
   validation {
     condition     = var.hibernation == null || !can(regex("^(?i:aws|ssm)", var.name))
     error_message = "`name` must not start with \"aws\" or \"ssm\" with `hibernation`: Systems Manager takes no such name for the parameter that tells the web address."

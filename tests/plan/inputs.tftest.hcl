@@ -467,3 +467,16 @@ run "more_attempts_than_a_history_holds_are_refused" {
 
   expect_failures = [var.hibernation]
 }
+
+run "more_polls_than_a_history_holds_are_refused" {
+  command = plan
+
+  variables {
+    role        = "standalone"
+    peer        = null
+    hibernation = {}
+    failover    = { poll_seconds = 1 }
+  }
+
+  expect_failures = [var.hibernation]
+}
