@@ -38,7 +38,8 @@ def check_dag_bucket(subject: Subject) -> Finding:
         faults.append(f"it is in {region}")
     if s3.get_bucket_versioning(Bucket=bucket).get("Status") != "Enabled":
         faults.append("it is not versioned")
-    open_flags = [name for name in FLAGS if not blocked(s3, bucket).get(name)]
+    block = blocked(s3, bucket)
+    open_flags = [name for name in FLAGS if not block.get(name)]
     if open_flags:
         faults.append(f"it does not block public access: {', '.join(open_flags)} not set")
     if faults:
