@@ -22,6 +22,8 @@ _ALONE = "tests/unit"
 _REQUIREMENTS = Path(__file__).resolve().parents[1] / "requirements"
 _USUAL_VERSIONS = "2.10.3,3.3.1"
 _REHEARSED_VERSION = "2.10.3"
+#: The other major version, so that the usual run rehearses both.
+_HIBERNATED_VERSION = "3.3.1"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -36,7 +38,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--rehearsals",
         default=_REHEARSED_VERSION,
         metavar="VERSION,...",
-        help="Airflow versions that are rehearsed, or 'all' (default: %(default)s)",
+        help="Airflow versions on which the loss of a Region is rehearsed, or 'all' (default: %(default)s)",
+    )
+    parser.addoption(
+        "--hibernations",
+        default=_HIBERNATED_VERSION,
+        metavar="VERSION,...",
+        help="Airflow versions on which a sleep is rehearsed, or 'all' (default: %(default)s)",
     )
     parser.addoption(
         "--seeds",
@@ -67,7 +75,7 @@ def circumstances(record_testsuite_property: Callable[[str, object], None], pyte
     asked = ["git", "describe", "--always", "--dirty"]
     shown = subprocess.run(asked, cwd=_REQUIREMENTS, text=True, capture_output=True, check=False).stdout
     record_testsuite_property("commit", shown.strip() or "no commit")
-    for option in ("--airflow-versions", "--rehearsals", "--seeds"):
+    for option in ("--airflow-versions", "--rehearsals", "--hibernations", "--seeds"):
         record_testsuite_property(option, pytestconfig.getoption(option))
 
 

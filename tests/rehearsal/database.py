@@ -40,6 +40,17 @@ def query(database_url: str, statement: str, parameters: tuple[Any, ...] = ()) -
         connection.close()
 
 
+def exists(database_url: str) -> bool:
+    """Whether the database is there. Raises psycopg2.OperationalError where its server does not answer."""
+    try:
+        query(database_url, "SELECT 1")
+    except psycopg2.OperationalError as error:
+        if "does not exist" not in str(error):
+            raise
+        return False
+    return True
+
+
 def dump(database_url: str, snapshot: str, path: Path) -> Path:
     """`pg_dump` of an exported snapshot, schema and rows, times in UTC."""
     command = [str(bin_dir() / "pg_dump"), "--format=plain", "--no-owner", f"--snapshot={snapshot}", f"--file={path}"]
@@ -96,7 +107,7 @@ class Gate:
             still_going()
             if time.monotonic() > deadline:
                 raise NoCut(f"nobody waited to read table {self._table} within {seconds:.0f} s")
-            time.sleep(0.1)
+            time.sleep(0.3)
         if len(waiting) > 1:
             raise NoCut(f"{len(waiting)} sessions wait for table {self._table}; one was to ask for its size first")
         backend, transaction = waiting[0].split("/")

@@ -55,6 +55,15 @@ class Narrator:
                 self.progress.say(f"  {line}")
         return new
 
+    def status_at(self, region: str, status: str, since: float = 0.0) -> float:
+        """When the environment of a Region first had a status after `since`; 0 where it had not yet."""
+        times = [
+            float(event["at"])
+            for event in self.events
+            if event["kind"] == "environment_status" and event["region"] == region and event["status"] == status
+        ]
+        return min((at for at in times if at > since), default=0.0)
+
     def _line(self, event: dict[str, Any]) -> str:
         kind, region = event["kind"], event["region"]
         if kind == "environment_status":
@@ -90,14 +99,13 @@ class Observer:
         """Until the machine runs."""
 
         def started() -> bool:
-            for event in self.narrator.poll():
-                if (
-                    event["kind"] == "execution"
-                    and event["machine"] == self.machine
-                    and event["at"] > self.arrival.since
-                ):
+            self.narrator.poll()
+            for event in self.narrator.events:
+                ours = event["kind"] == "execution" and event["machine"] == self.machine
+                if ours and event["at"] > self.arrival.since:
                     self.arrival.started, self.arrival.execution = event["at"], event["executionArn"]
-            return bool(self.arrival.execution)
+                    return True
+            return False
 
         self._wait(started, self.start_seconds, f"{self.machine} started")
 
@@ -150,14 +158,10 @@ class Observer:
         return found[0] if found and found[0]["database_url"] else None
 
     def _available(self) -> bool:
-        for event in self.narrator.events:
-            made_here = event["region"] == self.region and event["at"] > self.arrival.since
-            if event["kind"] == "environment_status" and made_here and event["status"] == "CREATING":
-                self.arrival.creating = event["at"]
-            if event["kind"] == "environment_status" and made_here and event["status"] == "AVAILABLE":
-                self.arrival.available = event["at"]
-                return True
-        return False
+        since = self.arrival.since
+        self.arrival.creating = self.narrator.status_at(self.region, "CREATING", since)
+        self.arrival.available = self.narrator.status_at(self.region, "AVAILABLE", since)
+        return bool(self.arrival.available)
 
     def _executions(self, *statuses: str) -> list[dict[str, Any]]:
         return [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from datetime import datetime
 from html import escape
@@ -67,7 +68,7 @@ def _marks(marks: list[tuple[float, str]]) -> tuple[list[str], float]:
 
 def _axis(begin: float, end: float, x: Callable[[float], float], zero: float, y: float) -> list[str]:
     step = next((tick for tick in TICKS if (end - begin) / tick <= 14), TICKS[-1])
-    first = int((begin - zero) // step) + 1
+    first = math.ceil((begin - zero) / step)
     drawn = []
     for number in range(first, int((end - zero) // step) + 1):
         at = x(zero + number * step)

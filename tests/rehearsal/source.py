@@ -56,24 +56,32 @@ def run_workload(rehearsal: Rehearsal) -> None:
         rehearsal.wait(lambda: wanted.missing_instances(url, wanted.LAST), 240, "the state for the cut")
 
 
-def dump_cut(rehearsal: Rehearsal, start: Callable[[], str], meanwhile: Callable[[], None] = lambda: None) -> str:
-    """Hold the engine, start an execution that takes a snapshot, and dump the source at the snapshot's very cut.
+def dump_cut(rehearsal: Rehearsal, start: Callable[[], str], quiet: Callable[[], str] | None = None) -> str:
+    """Start an execution that takes a snapshot, hold the engine, and dump the source at the snapshot's very cut.
 
-    `meanwhile` is called again and again until the engine is at the cut. Returns the execution's ARN.
+    Where tasks are to end first, `quiet` answers what is missing until then: the engine is held from that moment on,
+    before it begins, because tasks may need what holds it. Returns the execution's ARN.
     """
     evidence, source = rehearsal.evidence, rehearsal.source
     environment = rehearsal.environment(source)
     evidence.source_key = environment["fernet_key"]
     path = rehearsal.folder / "source-at-cut.sql"
+    execution = ""
+
+    def still_going() -> None:
+        rehearsal.narrator.poll()
+        rehearsal.fail_if_ended(execution, source)
+
+    def unquiet() -> str:
+        still_going()
+        return quiet() if quiet else ""
+
+    if quiet:
+        execution = start()
+        rehearsal.wait(unquiet, 300, "nothing executes")
     gate = database.Gate(environment["database_url"])
     try:
-        execution = start()
-
-        def still_going() -> None:
-            rehearsal.narrator.poll()
-            rehearsal.fail_if_ended(execution, source)
-            meanwhile()
-
+        execution = execution or start()
         evidence.exported = gate.dump_cut(path, 300, still_going)
         evidence.source_dump = path
     finally:
@@ -105,21 +113,32 @@ def upload_folder(s3: Any, bucket: str, prefix: str, folder: Path, taken: Iterab
     return names
 
 
-def _read_manifest(rehearsal: Rehearsal, place: Place) -> str:
-    """The newest manifest of a bucket; answers what is missing."""
+def manifests(rehearsal: Rehearsal, place: Place) -> list[str]:
+    """Keys of the manifests in the bucket of a place, the oldest first."""
+    return [key for key in _stored(rehearsal, place) if key.endswith("/manifest.json")]
+
+
+def _stored(rehearsal: Rehearsal, place: Place) -> list[str]:
     s3 = rehearsal.local.client("s3", place.region)
     bucket = rehearsal.outputs[place.root]["snapshot_bucket"]["name"]
-    listed = s3.list_objects_v2(Bucket=bucket, Prefix=f"snapshots/{NAME}/").get("Contents", [])
-    keys = sorted(entry["Key"] for entry in listed if entry["Key"].endswith("/manifest.json"))
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"snapshots/{NAME}/")
+    return sorted(entry["Key"] for page in pages for entry in page.get("Contents", []))
+
+
+def _read_manifest(rehearsal: Rehearsal, place: Place) -> str:
+    """The newest manifest of a bucket; answers what is missing."""
+    there = _stored(rehearsal, place)
+    keys = [key for key in there if key.endswith("/manifest.json")]
     if not keys:
         return "a manifest"
+    s3 = rehearsal.local.client("s3", place.region)
+    bucket = rehearsal.outputs[place.root]["snapshot_bucket"]["name"]
     manifest = json.loads(s3.get_object(Bucket=bucket, Key=keys[-1])["Body"].read())
     folder = keys[-1].rsplit("/", 1)[0]
-    there = {entry["Key"] for entry in listed}
     expected = {f"{folder}/{thing['name']}" for table in manifest["tables"] for thing in table["objects"]}
     expected.add(f"{folder}/verification.json")
     rehearsal.evidence.manifest = manifest
-    return ", ".join(sorted(expected - there)[:5])
+    return ", ".join(sorted(expected - set(there))[:5])
 
 
 def _awaited_dags() -> set[str]:

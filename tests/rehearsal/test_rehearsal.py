@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -64,20 +66,36 @@ def test_an_interrupt_stops_everything() -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "rehearsed" in metafunc.fixturenames:
-        metafunc.parametrize("rehearsed", chosen_versions(metafunc.config, "--rehearsals"))
+    for fixture, option in (("rehearsed", "--rehearsals"), ("put_to_sleep", "--hibernations")):
+        if fixture in metafunc.fixturenames:
+            metafunc.parametrize(fixture, chosen_versions(metafunc.config, option))
 
 
-@pytest.mark.timeout(2400)
-def test_a_lost_region_comes_back_with_nothing_lost(rehearsed: str) -> None:
-    output = BUILD / "reports" / f"rehearsal-{rehearsed}"
-    running = start("--airflow", rehearsed, "--output", str(output))
+def rehearse(scenario: str, airflow: str, output: Path) -> dict[str, Any]:
+    """The report of a run in which nothing differed."""
+    running = start("--scenario", scenario, "--airflow", airflow, "--output", str(output))
     out, _ = running.communicate()
     assert running.returncode == 0, out[-8000:]
-    report = json.loads((output / "report.json").read_text())
+    report: dict[str, Any] = json.loads((output / "report.json").read_text())
+    assert report["scenario"] == scenario
     assert report["differences"] == 0
     assert "0 differences" in out
     assert [check["name"] for check in report["checks"] if not check["passed"]] == []
     assert sum(table["rows_source"] for table in report["tables"]) > 1000
+    return report
+
+
+@pytest.mark.timeout(2400)
+def test_a_lost_region_comes_back_with_nothing_lost(rehearsed: str) -> None:
+    report = rehearse("backup_restore", rehearsed, BUILD / "reports" / f"rehearsal-{rehearsed}")
     assert report["rpo_seconds"] > 0
     assert sum(report["rto_parts"].values()) == pytest.approx(report["rto_seconds"], abs=0.5)
+
+
+@pytest.mark.timeout(2400)
+def test_an_environment_that_slept_comes_back_with_nothing_lost(put_to_sleep: str) -> None:
+    report = rehearse("hibernate", put_to_sleep, BUILD / "reports" / f"rehearsal-hibernate-{put_to_sleep}")
+    asleep = {part["label"]: part["seconds"] for part in report["timeline"]["parts"]}
+    awake_again = asleep["creation"] + asleep["restore"] + asleep["go live"]
+    assert awake_again == pytest.approx(report["live_seconds"], abs=0.5)
+    assert 0 < report["creation_seconds"] < report["live_seconds"]

@@ -30,7 +30,7 @@ STARTED_LAST = ("second_try", "alarm_clock")
 #: Started by hand in the target.
 STARTED_AFTER = ("right", "secrets_reader")
 #: What tasks wait for; all are given in the target, at the latest.
-SIGNALS = ("work_is_done", "external_job_is_done")
+SIGNALS = ("work_is_done", "external_job_is_done", "file_has_come")
 #: In-flight policy that differs from the default.
 FAIL_IN_FLIGHT = frozenset({"not_again"})
 

@@ -6,5 +6,6 @@ from collections.abc import Mapping
 
 from tests.rehearsal.scenario import Scenario
 from tests.rehearsal.scenarios.backup_restore import BackupRestore
+from tests.rehearsal.scenarios.hibernate import Hibernate
 
-SCENARIOS: Mapping[str, type[Scenario]] = {scenario.name: scenario for scenario in (BackupRestore,)}
+SCENARIOS: Mapping[str, type[Scenario]] = {scenario.name: scenario for scenario in (BackupRestore, Hibernate)}

@@ -37,7 +37,7 @@ class WaitForSignal(BaseOperator):
     def execute(self, context: Any) -> None:
         record("start", context["ti"])
         trigger = FileTrigger(filepath=str(signal_file(self.signal)), poke_interval=2.0)
-        self.defer(trigger=trigger, method_name="resume", kwargs={"job": "job-4711\n\\N"})
+        self.defer(trigger=trigger, method_name="resume", kwargs={"job": "job-4711\n\\N"}, timeout=timedelta(hours=1))
 
     def resume(self, context: Any, event: Any, job: str) -> None:
         record("resumed", context["ti"], event=str(event), job=job)
@@ -64,7 +64,7 @@ def poking() -> None:
     @task.sensor(mode="reschedule", poke_interval=15, timeout=3600)
     def poke() -> PokeReturnValue:
         record("poked")
-        return PokeReturnValue(is_done=signal_file("work_is_done").exists())
+        return PokeReturnValue(is_done=signal_file("file_has_come").exists())
 
     poke()
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from tests.rehearsal.report import Check, Report
-from tests.rehearsal.scenarios.backup_restore import Moments
+from tests.rehearsal.report import Check, Report, Story
+from tests.rehearsal.scenarios import backup_restore, hibernate
 
 OUTAGE = 1_780_000_000.0
 
 
-def sample_report(mismatched: int = 0) -> Report:
-    """A report; with `mismatched` rows, one of a failed rehearsal."""
-    moments = Moments(
+def lost() -> Story:
+    """Of a Region that was lost."""
+    return backup_restore.Moments(
         cut=OUTAGE - 41.3,
         snapshot_complete=OUTAGE - 36,
         outage=OUTAGE,
@@ -19,7 +19,28 @@ def sample_report(mismatched: int = 0) -> Report:
         state_restored=OUTAGE + 197,
         live=OUTAGE + 216,
         first_new_run=OUTAGE + 219,
-    )
+    ).story()
+
+
+def slept() -> Story:
+    """Of an environment that slept."""
+    return hibernate.Moments(
+        decided=OUTAGE,
+        cut=OUTAGE + 24.5,
+        snapshot_complete=OUTAGE + 31,
+        deleting=OUTAGE + 34,
+        gone=OUTAGE + 35.5,
+        resumed=OUTAGE + 52,
+        creating=OUTAGE + 53.2,
+        available=OUTAGE + 71,
+        state_restored=OUTAGE + 80,
+        live=OUTAGE + 92,
+        first_new_run=OUTAGE + 93,
+    ).story()
+
+
+def sample_report(mismatched: int = 0, scenario: str = "backup_restore") -> Report:
+    """A report; with `mismatched` rows, one of a failed rehearsal."""
     lines = ["xcom (('a', 'r'), 'key'): value: '<script>' became NULL"] if mismatched else []
     tables = [
         {"name": name, "rows_source": rows, "rows_restored": rows, "mismatched": 0, "differences": []}
@@ -33,10 +54,10 @@ def sample_report(mismatched: int = 0) -> Report:
         Check("the replayed set is exactly the computed one", not mismatched, "9 task instances, <as> computed"),
     ]
     return Report(
-        scenario="backup_restore",
+        scenario=scenario,
         started=OUTAGE - 400,
         ended=OUTAGE + 330,
-        story=moments.story(),
+        story={"backup_restore": lost, "hibernate": slept}[scenario](),
         tables=tables,
         checks=checks,
         versions={"Airflow": "2.10.3", "PostgreSQL": "15.14", "Terraform": "1.11.4"},

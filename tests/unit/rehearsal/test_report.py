@@ -14,6 +14,7 @@ import pytest
 from tests.rehearsal.report import write
 from tests.rehearsal.report_html import render
 from tests.rehearsal.report_picture import timeline
+from tests.rehearsal.scenarios import SCENARIOS
 from tests.unit.rehearsal.samples import sample_report
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}
@@ -60,15 +61,26 @@ def test_json_says_what_the_readme_promises(tmp_path: Path) -> None:
     assert document["checks"][0].keys() == {"name", "passed", "detail"}
 
 
+def test_json_of_a_sleep_says_how_long_each_way_took(tmp_path: Path) -> None:
+    as_json, _ = write(sample_report(scenario="hibernate"), tmp_path)
+    document = json.loads(as_json.read_text())
+    assert document["scenario"] == "hibernate"
+    assert (document["gone_seconds"], document["live_seconds"], document["creation_seconds"]) == (35.5, 40.0, 17.8)
+    labels = [part["label"] for part in document["timeline"]["parts"]]
+    assert labels == ["drain", "snapshot, verified", "removal", "asleep", "creation", "restore", "go live"]
+    assert document["first_new_run_seconds"] == 41.0
+
+
 def test_one_difference_fails_the_report() -> None:
     report = sample_report(mismatched=1)
     assert report.differences == 1
     assert not report.passed
 
 
+@pytest.mark.parametrize("scenario", SCENARIOS)
 @pytest.mark.parametrize("mismatched", [0, 3])
-def test_the_page_stands_by_itself(mismatched: int) -> None:
-    page = render(sample_report(mismatched).document())
+def test_the_page_stands_by_itself(mismatched: int, scenario: str) -> None:
+    page = render(sample_report(mismatched, scenario).document())
     balance = Balance()
     balance.feed(page)
     assert balance.wrong == []
@@ -77,6 +89,8 @@ def test_the_page_stands_by_itself(mismatched: int) -> None:
     assert "url(" not in page
     assert "@import" not in page
     assert "prefers-color-scheme: dark" in page
+    for part in sample_report(scenario=scenario).document()["timeline"]["parts"]:
+        assert page.count(f"--{part['colour']}: #") == 2, "in light and in dark"
 
 
 def test_the_page_shows_differences_as_text() -> None:
