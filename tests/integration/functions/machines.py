@@ -98,14 +98,17 @@ class Region:
 
     def run(self, machine: str, name: str = "run-1", **fields: Any) -> dict[str, Any]:
         """Start a machine and wait until it ends."""
-        arn = self.states.start_execution(stateMachineArn=self.arns[machine], name=name, input=json.dumps(fields))[
-            "executionArn"
-        ]
-        return self.wait(arn)
+        return self.wait(self.start(machine, name, **fields))
+
+    def start(self, machine: str, name: str, **fields: Any) -> str:
+        """Start a machine; the ARN of the execution."""
+        arn = self.arns[machine]
+        started = self.states.start_execution(stateMachineArn=arn, name=name, input=json.dumps(fields))
+        return str(started["executionArn"])
 
     def wait(self, arn: str) -> dict[str, Any]:
         """The execution when it has ended."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
             answer: dict[str, Any] = self.states.describe_execution(executionArn=arn)
             if answer["status"] != "RUNNING":

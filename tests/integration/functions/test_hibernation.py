@@ -21,6 +21,7 @@ from tests.integration.functions.machines import (
 )
 from tests.tools.state_machine_templates import example_variables, render
 from tests.unit.functions.conftest import DAGS, LEASES, NAME, SECONDARY, SNAPSHOTS
+from tests.waiting import until
 
 Answers = dict[str, Callable[[], dict[str, Any]]]
 PUBLISHED = f"spec/{NAME}/published.{SECONDARY}.json"
@@ -244,6 +245,27 @@ def test_an_environment_that_changes_is_asked_for_again(standalone: Region) -> N
     done = standalone.run("hibernate")
     assert done["status"] == "SUCCEEDED", done
     assert standalone.entered(done["executionArn"]).count("WaitToAsk") >= 1
+
+
+def test_a_morning_that_comes_while_the_night_still_works_waits(standalone: Region) -> None:
+    """Failure covered: the resume finds a hibernation at work, goes away, and the environment sleeps all day."""
+    standalone.deploy(window_asks=100, heartbeat_seconds=50, parse_deadline_seconds=30)
+    work_is_done = threading.Event()
+
+    def drain() -> dict[str, Any]:
+        assert work_is_done.wait(120)
+        return {"paused": 3, "executing": []}
+
+    standalone.answer_dags(answers_of(standalone) | {"continuity_drain": drain})
+    night = standalone.start("hibernate", "night")
+    until("the drain", lambda: "Drain" in standalone.entered(night), 120)
+    morning = standalone.start("resume", "morning")
+    until("asked again", lambda: "WaitToAsk" in standalone.entered(morning), 120)
+    work_is_done.set()
+    assert standalone.wait(night)["status"] == "SUCCEEDED"
+    done = standalone.wait(morning)
+    assert (done["status"], list(json.loads(done["output"]))) == ("SUCCEEDED", ["came_back"]), done
+    assert len(standalone.account.mwaa.created) == 1
 
 
 def test_when_the_window_is_over_nothing_was_touched(standalone: Region) -> None:
