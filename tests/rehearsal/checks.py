@@ -89,7 +89,7 @@ def next_runs_once(facts: Facts, unpaused: Collection[str], soon_seconds: float)
     wrong = [f"no next run: {show(missing)}"] if missing else []
     wrong += [f"began twice: {show(key for key, _ in twice)}"] if twice else []
     wrong += [f"two runs of one interval: {show(doubled)}"] if doubled else []
-    detail = "; ".join(wrong) or f"{len(scheduled)} schedules went on, no attempt began twice"
+    detail = "; ".join(wrong) or f"{len(scheduled)} schedules were due and went on, no attempt began twice"
     return Check("the next scheduled run of each schedule happens once", not wrong, detail)
 
 

@@ -47,7 +47,7 @@ class Moments:
         marks += [("schedule of resume", self.resumed), ("live", self.live)]
         return Story(
             lead="An environment was put away by its schedule; this is what its schedule brought back.",
-            title="From the decision to hibernate to going live again",
+            title="From the schedule of hibernate to going live again",
             zero=self.decided,
             parts=[
                 Part("drain", "amber", self.decided, self.cut),
@@ -60,9 +60,24 @@ class Moments:
             ],
             marks=[*marks, *([("first new run", first)] if first else [])],
             figures=[
-                Figure("gone_seconds", "hibernate", self.gone - self.decided, "from the decision until it was gone"),
-                Figure("live_seconds", "resume", self.live - self.resumed, "from the decision until it was live"),
-                Figure("creation_seconds", "creation", self.available - self.creating, "of the resume, the stand-in's"),
+                Figure(
+                    "gone_seconds",
+                    "hibernate",
+                    self.gone - self.decided,
+                    "from its schedule until the environment was gone",
+                ),
+                Figure(
+                    "live_seconds",
+                    "resume",
+                    self.live - self.resumed,
+                    "from its schedule until the environment was live",
+                ),
+                Figure(
+                    "creation_seconds",
+                    "creation",
+                    self.available - self.creating,
+                    "on the stand-in, a part of the resume",
+                ),
             ],
             moments=asdict(self),
             more={"first_new_run_seconds": None if first is None else round(first - self.resumed, 1)},
