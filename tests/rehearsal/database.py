@@ -88,8 +88,9 @@ class Gate:
     """Holds the snapshot engine at one table until its exported snapshot has been imported here.
 
     The engine exports its snapshot before it reads anything; the export is gone with its transaction. So a table is
-    locked before the snapshot starts; the session that exported waits for it, at first to ask for its size, and can be
-    told from its lock: the name of an exported snapshot is the virtual transaction it belongs to.
+    locked before the snapshot starts, and one of the engine's sessions waits for it. The one that exported is told by
+    its snapshot being there to import, as nobody else exports any: the name of an exported snapshot is the virtual
+    transaction it belongs to.
     """
 
     def __init__(self, database_url: str) -> None:
@@ -103,19 +104,26 @@ class Gate:
     def dump_cut(self, path: Path, seconds: float, still_going: Callable[[], None]) -> str:
         """Wait for the engine, dump what it sees, let it go on; returns the name of its exported snapshot."""
         deadline = time.monotonic() + seconds
-        while not (waiting := self._waiting()):
+        while not (name := self._dump_of_waiting(path)):
             still_going()
             if time.monotonic() > deadline:
-                raise NoCut(f"nobody waited to read table {self._table} within {seconds:.0f} s")
+                raise NoCut(f"nobody who had exported a snapshot waited to read {self._table} within {seconds:.0f} s")
             time.sleep(0.3)
-        if len(waiting) > 1:
-            raise NoCut(f"{len(waiting)} sessions wait for table {self._table}; one was to ask for its size first")
-        backend, transaction = waiting[0].split("/")
-        name = f"{int(backend):08X}-{int(transaction):08X}-1"
-        with frozen(self._url, imported=name) as (exported, _):
-            self.open()
-            dump(self._url, exported, path)
         return name
+
+    def _dump_of_waiting(self, path: Path) -> str:
+        """Dump what the engine sees once one of its sessions may wait; its exported snapshot's name, or ""."""
+        for transaction in self._open_transactions():
+            backend, number = transaction.split("/")
+            name = f"{int(backend):08X}-{int(number):08X}-1"
+            try:
+                with frozen(self._url, imported=name) as (exported, _):
+                    self.open()
+                    dump(self._url, exported, path)
+            except psycopg2.errors.InvalidParameterValue:  # somebody of Airflow's, who exported nothing
+                continue
+            return name
+        return ""
 
     def open(self) -> None:
         """Let the engine pass."""
@@ -123,12 +131,14 @@ class Gate:
             self._lock.rollback()
             self._lock.close()
 
-    def _waiting(self) -> list[str]:
+    def _open_transactions(self) -> list[str]:
+        """Virtual transactions of this database, while somebody waits to read the table."""
         rows = query(
             self._url,
-            """SELECT l.virtualtransaction FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-            WHERE l.relation = to_regclass(%s) AND NOT l.granted AND l.mode = 'AccessShareLock'
-            AND a.backend_type = 'client backend'""",
+            """SELECT DISTINCT l.virtualtransaction FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+            WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.backend_type = 'client backend'
+            AND EXISTS (SELECT 1 FROM pg_locks w WHERE w.relation = to_regclass(%s) AND NOT w.granted
+                        AND w.mode = 'AccessShareLock')""",
             (self._table,),
         )
         return [row[0] for row in rows]
