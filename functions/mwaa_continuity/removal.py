@@ -20,9 +20,9 @@ from mwaa_continuity.settings import Settings, variable
 def remove(event: Event, log: Log) -> Result:
     """Delete the environment once a snapshot is proved to bring it back; asked again, say whether it is gone.
 
-    `drained_at` is when its DAGs had been paused: an older cut would lose what ran until then. Raises `SnapshotRefused`
-    or `BadSpec` where the snapshot is not that good, `EnvironmentNotUsable` where MWAA deletes no such environment:
-    nothing is touched then.
+    `drained_at` is when its DAGs had been paused: an older cut would lose what ran until then. Without it nothing is
+    deleted. Raises `SnapshotRefused` or `BadSpec` where the snapshot is not that good, `EnvironmentNotUsable` where
+    nobody drained the environment, or MWAA deletes no such one: nothing is touched then.
     """
     settings = Settings.read()
     snapshot_id = events.snapshot_id(event)
@@ -41,14 +41,16 @@ def removal_of(settings: Settings, snapshot_id: str, drained_at: datetime | None
         return "gone"
     if environment["Status"] == "DELETING":
         return "deleting"
+    where = f"environment {settings.environment} in {settings.region}"
     if environment["Status"] not in USABLE:
-        where = f"environment {settings.environment} in {settings.region}"
         raise EnvironmentNotUsable(f"{where} is {environment['Status']}; accepted: {' or '.join(USABLE)}")
+    if drained_at is None:
+        raise EnvironmentNotUsable(f"{where} is {environment['Status']}, and was not drained: hibernate it anew")
     prove(settings, snapshot_id, drained_at)
     return delete(aws.client("mwaa"), settings.environment)
 
 
-def prove(settings: Settings, snapshot_id: str, drained_at: datetime | None) -> None:
+def prove(settings: Settings, snapshot_id: str, drained_at: datetime) -> None:
     """Raise where the snapshot would not bring this environment back as it is now."""
     s3, bucket = aws.client("s3"), variable("SNAPSHOT_BUCKET")
     claimed, read_back = snapshots.prove_present(s3, bucket, settings.environment, snapshot_id)
@@ -56,7 +58,7 @@ def prove(settings: Settings, snapshot_id: str, drained_at: datetime | None) -> 
         raise SnapshotRefused(f"snapshot {snapshot_id}, or its base, was not read back")
     if claimed.region != settings.region:
         raise SnapshotRefused(f"snapshot {snapshot_id} is of {claimed.region}; accepted: {settings.region}")
-    if drained_at is not None and claimed.cut_at < drained_at:
+    if claimed.cut_at < drained_at:
         cut, drained = claimed.cut_at.isoformat(), drained_at.isoformat()
         raise SnapshotRefused(f"snapshot {snapshot_id} was cut at {cut}, before the DAGs were paused at {drained}")
     if stored_spec.snapshot_spec(s3, settings, snapshot_id).get("Name") != settings.environment:

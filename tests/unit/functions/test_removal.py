@@ -48,10 +48,17 @@ def test_what_is_proved_is_removed_once(standalone: Account) -> None:
     assert deletions(standalone) == 1
 
 
+def test_what_nobody_drained_is_not_removed(standalone: Account) -> None:
+    """Failure covered: who takes over a removal that had begun deletes an environment that has run on since."""
+    with pytest.raises(EnvironmentNotUsable, match="is AVAILABLE, and was not drained: hibernate it anew"):
+        call("remove", snapshot_id=SNAPSHOT)
+    assert deletions(standalone) == 0
+
+
 def test_a_removal_that_somebody_else_made_is_one(standalone: Account) -> None:
     gone = (404, {"message": "no such environment"}, "ResourceNotFoundException")
     standalone.mwaa.failures["DeleteEnvironment"] = gone
-    assert call("remove", snapshot_id=SNAPSHOT)["outcome"] == "gone"
+    assert call("remove", snapshot_id=SNAPSHOT, drained_at=BEFORE_THE_CUT)["outcome"] == "gone"
 
 
 @pytest.mark.parametrize(
@@ -66,14 +73,14 @@ def test_a_snapshot_that_is_not_whole_removes_nothing(standalone: Account, lost:
     """Failure covered: the environment is deleted, and its backup is not complete."""
     standalone.s3.delete_object(Bucket=SNAPSHOTS, Key=FOLDER + lost)
     with pytest.raises(SnapshotRefused, match=message):
-        call("remove", snapshot_id=SNAPSHOT)
+        call("remove", snapshot_id=SNAPSHOT, drained_at=BEFORE_THE_CUT)
     assert deletions(standalone) == 0
 
 
 def test_a_snapshot_that_would_not_bring_it_back_removes_nothing(standalone: Account) -> None:
     def refused(message: str, error: type[Exception] = SnapshotRefused, **fields: Any) -> None:
         with pytest.raises(error, match=message):
-            call("remove", snapshot_id=SNAPSHOT, **fields)
+            call("remove", **{"snapshot_id": SNAPSHOT, "drained_at": BEFORE_THE_CUT} | fields)
         assert deletions(standalone) == 0
 
     refused("was cut at 2026-11-21T08:00:05.*, before the DAGs were paused at", drained_at=AFTER_THE_CUT)
@@ -96,7 +103,7 @@ def test_a_snapshot_that_would_not_bring_it_back_removes_nothing(standalone: Acc
 def test_only_an_environment_that_runs_is_removed(standalone: Account, status: str) -> None:
     standalone.mwaa.environments[SECONDARY, NAME]["Status"] = status
     with pytest.raises(EnvironmentNotUsable, match=f"is {status}; accepted: AVAILABLE or UPDATE_FAILED"):
-        call("remove", snapshot_id=SNAPSHOT)
+        call("remove", snapshot_id=SNAPSHOT, drained_at=BEFORE_THE_CUT)
     assert deletions(standalone) == 0
 
 
