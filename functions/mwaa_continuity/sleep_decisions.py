@@ -76,6 +76,8 @@ def against_schedule(ask: Ask, seen: SleepState) -> Decision | None:
     """What keeps a schedule from putting the environment away; a person knows what they do."""
     if ask.scheduled_at is None:
         return None
+    if seen.phase_since > ask.scheduled_at.timestamp():  # delivered twice, and waited while the first was at work
+        return Decision("asleep", f"it has slept since this start was due, and is back since {told(seen.phase_since)}")
     if exceptions.is_exception(ask.scheduled_at):
         return Decision("exception", "the calendar of exceptions names this day")
     if seen.stay_awake_until > ask.now:

@@ -214,6 +214,15 @@ def test_the_calendar_is_of_its_time_zone(
     assert call("begin", **asked, scheduled_at=scheduled_at)["outcome"] == outcome
 
 
+def test_a_schedule_that_is_delivered_twice_makes_one_night(running: Account, executions: Callable[[str], str]) -> None:
+    """Failure covered: the second delivery waits while the first is at work, and after the morning puts it away again."""
+    due = datetime.fromtimestamp(int(time.time()) - 6 * 3600, UTC).isoformat()
+    set_item(running, state="awake")  # brought back five hours ago
+    answer = call("begin", operation="hibernate", execution=executions("late"), scheduled_at=due)
+    assert (answer["outcome"], answer["why"][:37]) == ("asleep", "it has slept since this start was due")
+    assert call("begin", operation="hibernate", execution=executions("by-hand"))["outcome"] == "go"
+
+
 def test_a_wish_to_stay_awake_holds_for_schedules_until_it_ends(
     running: Account, executions: Callable[[str], str]
 ) -> None:
