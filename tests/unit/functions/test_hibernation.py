@@ -215,7 +215,7 @@ def test_the_calendar_is_of_its_time_zone(
 
 
 def test_a_schedule_that_is_delivered_twice_makes_one_night(running: Account, executions: Callable[[str], str]) -> None:
-    """Failure covered: the second delivery waits while the first is at work, and after the morning puts it away again."""
+    """Failure covered: the second delivery waits while the first is at work, and puts it away again in the morning."""
     due = datetime.fromtimestamp(int(time.time()) - 6 * 3600, UTC).isoformat()
     set_item(running, state="awake")  # brought back five hours ago
     answer = call("begin", operation="hibernate", execution=executions("late"), scheduled_at=due)
