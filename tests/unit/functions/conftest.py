@@ -43,6 +43,7 @@ VARIABLES = {
     "BUCKET_ARNS": f"arn:aws:s3:::{DAGS},arn:aws:s3:::{SNAPSHOTS}",
     "BATCH_ROLE_ARN": "arn:aws:iam::123456789012:role/batch",
     "ACCOUNT_ID": "123456789012",
+    "MOTO_EC2_LOAD_DEFAULT_AMIS": "false",  # a third of a second, for each test that has a network
 }
 
 #: What a test plants where a secret may be, and looks for where none may be.
