@@ -44,9 +44,10 @@ scenario-chosen:
 rehearse: scenario-chosen set-up-system set-up-terraform set-up-tools set-up-airflow ## lose an environment on the local stand-in, get it back, compare every row (SCENARIO=name; DAGS=path adds your own DAGs)
 	@$(PYTHON) -m tests.rehearsal --scenario $(SCENARIO) --airflow $(AIRFLOW) $(if $(DAGS),--dags $(DAGS))
 
+# In the order they are named: rehearsals take longest, and one process does them while the other does the rest.
 test: lint test-plan set-up-airflow ## everything: lint, plans, unit, integration, a rehearsal of each scenario
 	$(PYTHON) -m pytest -q -n 2 tests/unit
-	$(PYTHON) -m pytest -n 2 --dist loadscope tests/rehearsal tests/integration --airflow-versions $(AIRFLOW_VERSIONS)
+	$(PYTHON) -m pytest -n 2 --dist loadscope --no-loadscope-reorder tests/rehearsal tests/integration --airflow-versions $(AIRFLOW_VERSIONS)
 
 # One JUnit file a folder, so that a part can be run again by itself; a failure does not keep the others from running.
 test-all: lint test-plan set-up-airflow ## the long matrices: every Airflow version, many kill seeds, each scenario rehearsed on each (hours); docs/test-report.md says how they ended

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from moto.s3 import models
@@ -30,8 +31,15 @@ MANY_SEEDS = 100
 ON_ONE: dict[str, Callable[[tuple[str, ...]], tuple[str, ...]]] = {
     "test_live_restore": lambda versions: versions[:1],
     "test_continuation": lambda versions: versions[-1:],
-    "test_hibernation": lambda versions: versions[:1],
 }
+#: Five minutes of a real scheduler, which a rehearsal of a sleep shows the gist of: for the long matrices, or by name.
+LONG = "test_hibernation.py"
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Whether a file is left out; None: whatever others say."""
+    named = any(LONG in argument for argument in config.args)
+    return True if collection_path.name == LONG and not named and not many_seeds(config) else None
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
