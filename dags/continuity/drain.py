@@ -21,9 +21,9 @@ from psycopg2 import extensions
 from continuity import pausing, variables
 from continuity.errors import RecordUnreadable, StillExecuting, UnreadableSecret
 from continuity.ledger import Memory
-from continuity.policy import HANDED_OVER, OWN_PREFIX
+from continuity.policy import HANDED_OVER
 from continuity.rest import RestApi
-from continuity.selection import in_flight
+from continuity.selection import in_flight, in_flight_by_rest
 from continuity.settings import CANCEL, DrainConf
 
 log = logging.getLogger(__name__)
@@ -239,8 +239,7 @@ class ByRest:
         return record
 
     def executing(self) -> list[Instance]:
-        found = self.api.task_instances(HANDED_OVER)
-        return [instance for instance in found if not instance[0].startswith(OWN_PREFIX)]
+        return in_flight_by_rest(self.api, HANDED_OVER)
 
     def put_back(self) -> Undrained:
         """Every recorded flag, then forget the record; cut short, it is done again."""

@@ -20,6 +20,7 @@ from continuity import ledger as ledgers
 from continuity.ledger import Memory
 from continuity.manifest import ColumnEntry, Manifest, ObjectEntry, TableEntry
 from continuity.rest import LONGEST_PATH, RestApi
+from continuity.selection import in_flight_by_rest
 from continuity.settings import PORTABLE, Settings
 from continuity.snapshot import refuse_present, spec_entry, tidy
 from continuity.staging import copy_line
@@ -299,8 +300,7 @@ class Reader:
         return runs[0] if runs else None
 
     def in_flight(self) -> list[list[Any]]:
-        found = self.api.task_instances(policy.EXECUTING)
-        return [entry for entry in found if not entry[0].startswith(policy.OWN_PREFIX)]
+        return in_flight_by_rest(self.api)
 
 
 def _flag(secret: str | None) -> str:

@@ -13,6 +13,7 @@ from psycopg2 import sql
 from continuity.catalog import Catalog, Table
 from continuity.chosen import StateIds, assets_of, listed
 from continuity.policy import DAG_COLUMNS, EXECUTING, OWN_PREFIX, PARENTS_OF_RUN
+from continuity.rest import RestApi
 from continuity.rules import Rule
 
 NAMED = {"connection": "conn_id", "variable": "key"}
@@ -101,6 +102,11 @@ def in_flight(cursor: Any, states: Sequence[str] = EXECUTING) -> list[list[Any]]
         (list(states), OWN_PREFIX),
     )
     return [list(row) for row in cursor.fetchall()]
+
+
+def in_flight_by_rest(api: RestApi, states: Sequence[str] = EXECUTING) -> list[list[Any]]:
+    """The same without the database."""
+    return [entry for entry in api.task_instances(states) if not entry[0].startswith(OWN_PREFIX)]
 
 
 def selected_rows(table: Table, catalog: Catalog, alias: str = "t", deep: bool = True) -> sql.Composable:
