@@ -151,6 +151,11 @@ class Rehearsal:
         self.wait(waiting, 60, f"{name} started by its schedule")
         return started[0]
 
+    def fire_to_end(self, machine: str, place: Place, name: str = "") -> None:
+        """Fire the schedule of a machine and follow its execution; the output is evidence, under the machine's name or
+        another one."""
+        self.evidence.outputs[name or machine] = self.wait_for_execution(self.fire(machine, place), place)
+
     def fail_if_ended(self, execution: str, place: Place) -> None:
         """Raises RehearsalFailed, with the reason, for an execution that should still be under way."""
         shown = self.local.client("stepfunctions", place.region).describe_execution(executionArn=execution)

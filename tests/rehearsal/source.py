@@ -115,7 +115,11 @@ def upload_folder(s3: Any, bucket: str, prefix: str, folder: Path, taken: Iterab
 
 def manifests(rehearsal: Rehearsal, place: Place) -> list[str]:
     """Keys of the manifests in the bucket of a place, the oldest first."""
-    return [key for key in _stored(rehearsal, place) if key.endswith("/manifest.json")]
+    return _manifests(_stored(rehearsal, place))
+
+
+def _manifests(keys: list[str]) -> list[str]:
+    return [key for key in keys if key.endswith("/manifest.json")]
 
 
 def _stored(rehearsal: Rehearsal, place: Place) -> list[str]:
@@ -128,7 +132,7 @@ def _stored(rehearsal: Rehearsal, place: Place) -> list[str]:
 def _read_manifest(rehearsal: Rehearsal, place: Place) -> str:
     """The newest manifest of a bucket; answers what is missing."""
     there = _stored(rehearsal, place)
-    keys = [key for key in there if key.endswith("/manifest.json")]
+    keys = _manifests(there)
     if not keys:
         return "a manifest"
     s3 = rehearsal.local.client("s3", place.region)

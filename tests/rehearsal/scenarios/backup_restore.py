@@ -93,7 +93,7 @@ class BackupRestore(Scenario):
         target.look_after(rehearsal, after, self.fail_dags, self.soon_seconds)
         with rehearsal.progress.step("the secondary watches and keeps itself"):
             for machine in ("heartbeat_check", "snapshot"):
-                self._fire(machine, SECONDARY, machine)
+                rehearsal.fire_to_end(machine, SECONDARY)
 
     def checks(self, facts: Facts) -> list[Check]:
         """What a lost Region asks for."""
@@ -132,14 +132,10 @@ class BackupRestore(Scenario):
             rehearsal.wait_for_execution(execution, PRIMARY)
             source.await_snapshot(rehearsal, SECONDARY)
             for place in (PRIMARY, SECONDARY):
-                self._fire("retention", place, f"retention {place.region}")
-            self._fire("preflight", SECONDARY, "preflight")
+                rehearsal.fire_to_end("retention", place, f"retention {place.region}")
+            rehearsal.fire_to_end("preflight", SECONDARY)
         with rehearsal.progress.step("let the workload go on"):
             rehearsal.sleep(GOES_ON_SECONDS)
-
-    def _fire(self, machine: str, place: Place, name: str) -> None:
-        execution = self.rehearsal.fire(machine, place)
-        self.rehearsal.evidence.outputs[name] = self.rehearsal.wait_for_execution(execution, place)
 
     def _lose_primary(self) -> None:
         """Switch the Region off; the failover runs by itself."""

@@ -22,6 +22,8 @@ REGION = "us-east-1"
 BEFORE = Place(REGION, "standalone", "before the sleep")
 AFTER = Place(REGION, "standalone", "after the sleep")
 ITEM = {"pk": {"S": f"hibernation#{REGION}"}, "sk": {"S": "hibernation"}}
+#: States of a task instance that was handed to an executor: what a drain waits for.
+EXECUTES = ("queued", "running", "restarting")
 
 
 @dataclass(frozen=True)
@@ -177,8 +179,8 @@ class Hibernate(Scenario):
         rows = database.query(
             url,
             """SELECT dag_id, run_id, task_id, map_index FROM task_instance
-            WHERE state IN ('queued', 'running', 'restarting') AND NOT starts_with(dag_id, %s)""",
-            (OWN_PREFIX,),
+            WHERE state = ANY (%s) AND NOT starts_with(dag_id, %s)""",
+            (list(EXECUTES), OWN_PREFIX),
         )
         if self.executing is None:
             self.executing = [(row[0], row[1], row[2], row[3]) for row in rows]
@@ -203,8 +205,7 @@ class Hibernate(Scenario):
             self.again["item"] = "" if self._item() == before else f"{before} became {self._item()}"
             self.again["environment"] = "there" if rehearsal.exists(BEFORE) else ""
             for machine in ("snapshot", "retention"):
-                output = rehearsal.wait_for_execution(rehearsal.fire(machine, AFTER), AFTER)
-                rehearsal.evidence.outputs[machine] = output
+                rehearsal.fire_to_end(machine, AFTER)
             self.again["snapshots"] = "others" if source.manifests(rehearsal, AFTER) != manifests else ""
             self.asleep["plan of the root"] = plans[BEFORE.root].result()[-300:]
 
@@ -228,7 +229,7 @@ class Hibernate(Scenario):
         """Something ran when the DAGs were paused, and came to its end; nothing executed at the cut."""
         ran = set(self.executing or ())
         ended = ran & facts.cut.finished()
-        executed = {key for key, state in facts.cut.instances.items() if state in ("queued", "running", "restarting")}
+        executed = {key for key, state in facts.cut.instances.items() if state in EXECUTES}
         detail = f"{len(ran)} executed when the DAGs were paused, {len(ended)} of them had ended at the cut"
         detail += f"; executed at the cut: {checks.show(executed)}" if executed else ", and nothing executed then"
         return Check("the drain lets what runs end before the cut", bool(ended) and not executed, detail)
