@@ -12,14 +12,12 @@ from botocore.exceptions import ClientError
 
 from mwaa_continuity import app, aws, dag_runs, events, metrics, snapshots, spec
 from mwaa_continuity.app import Result
+from mwaa_continuity.environments import USABLE, find_environment
 from mwaa_continuity.events import Event
 from mwaa_continuity.lease_table import read_lease
 from mwaa_continuity.log import Log
 from mwaa_continuity.manifest import PORTABLE
 from mwaa_continuity.settings import Settings, variable
-
-#: An environment whose update failed goes on running as it was.
-USABLE = ("AVAILABLE", "UPDATE_FAILED")
 
 #: What a drain does with what still executes when its time is over.
 WHEN_LATE = ("cancel", "snapshot")
@@ -70,17 +68,6 @@ def name_snapshot(settings: Settings, scheduled_at: datetime | None, request_id:
     seed = moment.isoformat() if scheduled_at else f"{moment.isoformat()}|{request_id}"
     digest = hashlib.sha256(f"{settings.environment}|{settings.region}|{seed}".encode()).hexdigest()
     return f"{moment:%Y%m%dT%H%M%SZ}-{digest[:8]}"
-
-
-def find_environment(name: str) -> dict[str, Any] | None:
-    """What GetEnvironment says of this Region's environment, or none."""
-    try:
-        environment: dict[str, Any] = aws.client("mwaa").get_environment(Name=name)["Environment"]
-    except ClientError as error:
-        if aws.is_absent(error):
-            return None
-        raise
-    return environment
 
 
 def store_spec(settings: Settings, bucket: str, snapshot_id: str, environment: dict[str, Any], request_id: str) -> bool:

@@ -133,7 +133,4 @@ def report(environment: str, verdict: str, *, changing: bool, log: Log) -> None:
     """Publish the verdict. A failure must not hide the verdict itself: missing data alarms as unknown health."""
     values = {metric: float(name == verdict) for name, metric in VERDICT_METRICS.items()}
     values[CHANGING[1]] = float(changing)
-    try:
-        metrics.publish(aws.client("cloudwatch", config=aws.QUICK), environment, values)
-    except (BotoCoreError, ClientError) as error:
-        log.warning("verdict not published", error=str(aws.translated(error)))
+    metrics.try_to_publish(environment, values, log)

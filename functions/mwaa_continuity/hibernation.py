@@ -9,9 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from typing import Any, Final
-
-from botocore.exceptions import BotoCoreError, ClientError
+from typing import Final
 
 from mwaa_continuity import app, aws, events, metrics
 from mwaa_continuity.app import Result
@@ -163,11 +161,6 @@ def owned(event: Event, decide: Callable[[str, SleepState], SleepState | None]) 
 
 
 def publish_hours(metric: str, since: int, now: int, log: Log) -> None:
-    """Publish how long a phase was. The operation is done: where CloudWatch does not answer, that stays so."""
-    if not since:
-        return
-    cloudwatch: Any = aws.client("cloudwatch", config=aws.QUICK)
-    try:
-        metrics.publish(cloudwatch, variable("ENVIRONMENT_NAME"), {metric: (now - since) / 3600})
-    except (BotoCoreError, ClientError) as error:
-        log.warning("not published", error=str(aws.translated(error)))
+    """Publish how long a phase was."""
+    if since:
+        metrics.try_to_publish(variable("ENVIRONMENT_NAME"), {metric: (now - since) / 3600}, log)

@@ -10,7 +10,7 @@ import time
 from dataclasses import asdict, replace
 from typing import Any, Final
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from mwaa_continuity import app, aws, events, metrics
 from mwaa_continuity.app import Result
@@ -39,7 +39,8 @@ def read(event: Event, log: Log) -> Result:
     lease = read_lease(aws.client("dynamodb"), variable("LEASE_TABLE"))
     held = lease.holder == settings.region
     if held:
-        report_no_doubt(settings.environment, log)
+        # While this Region is active nobody judges the primary, and silence alarms.
+        metrics.try_to_publish(settings.environment, {"UnknownHealth": 0.0}, log)
     running, ended_at = execution_state(lease.execution) if held and not lease.live else (False, None)
     rested = ended_at is None or now - ended_at.timestamp() >= retry_seconds
     return {
@@ -50,14 +51,6 @@ def read(event: Event, log: Log) -> Result:
         "resumable": held and not lease.live and not lease.locked and not running and rested,
         "minute": int(scheduled_at.timestamp() if scheduled_at else now) // 60,
     }
-
-
-def report_no_doubt(environment: str, log: Log) -> None:
-    """Publish that no health is unknown: while this Region is active nobody judges the primary, and silence alarms."""
-    try:
-        metrics.publish(aws.client("cloudwatch", config=aws.QUICK), environment, {"UnknownHealth": 0.0})
-    except (BotoCoreError, ClientError) as error:
-        log.warning("not published", error=str(aws.translated(error)))
 
 
 def take(event: Event, log: Log) -> Result:

@@ -6,6 +6,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from botocore.exceptions import BotoCoreError, ClientError
+
+from mwaa_continuity import aws
+from mwaa_continuity.log import Log
+
 NAMESPACE: Final = "MwaaContinuity"
 
 UNITS: Final[Mapping[str, str]] = {
@@ -37,6 +42,14 @@ def publish(cloudwatch: Any, environment: str, values: Mapping[str, float]) -> N
             for name, value in values.items()
         ],
     )
+
+
+def try_to_publish(environment: str, values: Mapping[str, float], log: Log) -> None:
+    """The same by a client of its own, for what is done or decided already: it stays so where CloudWatch is silent."""
+    try:
+        publish(aws.client("cloudwatch", config=aws.QUICK), environment, values)
+    except (BotoCoreError, ClientError) as error:
+        log.warning("not published", error=str(aws.translated(error)))
 
 
 def minutes_with_data(

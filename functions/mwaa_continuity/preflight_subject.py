@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 from botocore.exceptions import BotoCoreError, ClientError
 
 from mwaa_continuity import aws
-from mwaa_continuity.backup import find_environment
+from mwaa_continuity.environments import existing_environment
 from mwaa_continuity.errors import ContinuityError, Transient
 from mwaa_continuity.settings import Settings
 from mwaa_continuity.spec import Document
@@ -67,8 +67,7 @@ class Subject:
     @cached_property
     def environment(self) -> Mapping[str, Any] | None:
         """This Region's environment as GetEnvironment describes it, or none."""
-        environment = find_environment(self.settings.environment)
-        return None if environment is None or environment["Status"] == "DELETED" else environment
+        return existing_environment(self.settings.environment)
 
     @property
     def bucket(self) -> str:

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from mwaa_continuity import app, aws, events, removal, spec, visibility
 from mwaa_continuity.app import Result
-from mwaa_continuity.backup import find_environment
+from mwaa_continuity.environments import existing_environment, find_environment
 from mwaa_continuity.errors import AwsRefused, BadSpec, EnvironmentNotUsable, Transient
 from mwaa_continuity.events import Event
 from mwaa_continuity.log import Log
@@ -82,8 +82,8 @@ def hide(event: Event, log: Log) -> Result:
 
 def was_revealed(s3: Any, bucket: str, key: str, name: str, since: int) -> bool:
     """Whether the environment was made under this lease and its DAGs are not hidden any more."""
-    environment = find_environment(name)
-    if environment is None or environment["Status"] == "DELETED":
+    environment = existing_environment(name)
+    if environment is None:
         return False
     if environment["CreatedAt"].timestamp() < since:
         return False
@@ -127,8 +127,8 @@ def ensure(event: Event, log: Log) -> Result:
 
 def exists(settings: Settings) -> bool:
     """Whether there is an environment to adopt. Raises `EnvironmentNotUsable` where it cannot be adopted."""
-    environment = find_environment(settings.environment)
-    if environment is None or environment["Status"] == "DELETED":
+    environment = existing_environment(settings.environment)
+    if environment is None:
         return False
     reason = IN_THE_WAY.get(environment["Status"])
     if reason:

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from mwaa_continuity import aws, events, snapshots, stored_spec
 from mwaa_continuity.app import Result
-from mwaa_continuity.backup import USABLE, find_environment
+from mwaa_continuity.environments import USABLE, existing_environment
 from mwaa_continuity.errors import EnvironmentNotUsable, SnapshotRefused
 from mwaa_continuity.events import Event
 from mwaa_continuity.log import Log
@@ -36,8 +36,8 @@ def remove(event: Event, log: Log) -> Result:
 
 def removal_of(settings: Settings, snapshot_id: str, drained_at: datetime | None) -> str:
     """Delete the environment unless that is done or under way: "deleting" or "gone"."""
-    environment = find_environment(settings.environment)
-    if environment is None or environment["Status"] == "DELETED":
+    environment = existing_environment(settings.environment)
+    if environment is None:
         return "gone"
     if environment["Status"] == "DELETING":
         return "deleting"

@@ -10,7 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from mwaa_continuity import app, aws, dag_runs, events, snapshots
 from mwaa_continuity.app import Result
-from mwaa_continuity.backup import find_environment
+from mwaa_continuity.environments import existing_environment
 from mwaa_continuity.errors import (
     EnvironmentNotUsable,
     NoSnapshot,
@@ -43,7 +43,7 @@ def select(event: Event, log: Log) -> Result:
 
     A portable one gives way to a full one that is little older: it holds no history, and no work in flight.
     `recorded` is what an earlier attempt of this failover chose. It comes first while the environment is there: that
-    may hold its state already, and is not restored a second time from another one.
+    may hold its state already, and is not restored a second time from another one. A new one holds none: any will do.
 
     Raises `SnapshotRefused` where the one asked for is not, `NoSnapshot` where none is.
     """
@@ -54,7 +54,7 @@ def select(event: Event, log: Log) -> Result:
     mode = events.optional_choice(event, "restore_mode", MODES)
     s3, kms = aws.client("s3"), aws.client("kms")
     candidates = [wanted] if wanted else snapshots.newest_first(s3, bucket, settings.environment)
-    if recorded and not wanted and environment_is_there(settings.environment):
+    if recorded and not wanted and existing_environment(settings.environment):
         candidates = [recorded, *(other for other in candidates if other != recorded)]
     rejected: list[dict[str, str]] = []
     found: snapshots.Faults = {}
@@ -81,12 +81,6 @@ def select(event: Event, log: Log) -> Result:
         return selected(best, mode, rejected, log)
     reasons = "; ".join(item["why"] for item in rejected[:3]) or "there is none"
     raise NoSnapshot(f"no snapshot of {settings.environment} in bucket {bucket} can be restored: {reasons}")
-
-
-def environment_is_there(name: str) -> bool:
-    """Whether this Region has the environment: a new one holds no state, so that any snapshot will do."""
-    environment = find_environment(name)
-    return environment is not None and environment["Status"] != "DELETED"
 
 
 def selected(chosen: Manifest, mode: str | None, rejected: list[dict[str, str]], log: Log) -> Result:

@@ -7,13 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from mwaa_continuity import exceptions
-from mwaa_continuity.backup import USABLE, find_environment
+from mwaa_continuity.environments import USABLE, existing_environment
 from mwaa_continuity.executions import execution_state
 from mwaa_continuity.settings import Settings
 from mwaa_continuity.sleep_state import ASLEEP, AWAKE, HIBERNATING, RESUMING, SleepState
-
-#: What GetEnvironment says of an environment that is there no more ("": it knows none).
-GONE = ("", "DELETED")
 
 
 @dataclass(frozen=True)
@@ -44,12 +41,12 @@ def hibernate(ask: Ask, seen: SleepState) -> Decision:
     if seen.state == HIBERNATING and seen.execution == ask.execution:
         return Decision("go")
     name = ask.settings.environment
-    environment = find_environment(name)
-    status = "" if environment is None else environment["Status"]
-    if seen.snapshot_id and status in (*GONE, "DELETING"):  # recorded by a hibernation that was interrupted
+    environment = existing_environment(name)
+    status = environment["Status"] if environment else "not there"
+    if seen.snapshot_id and status in ("not there", "DELETING"):  # recorded by a hibernation that was interrupted
         return Decision("go", "its removal had begun", replace(seen, execution=ask.execution))
     if environment is None or status not in USABLE:
-        return Decision("not_available", f"environment {name} is {status or 'not there'}")
+        return Decision("not_available", f"environment {name} is {status}")
     wanted = replace(
         seen,
         state=HIBERNATING,
@@ -100,11 +97,10 @@ def resume(ask: Ask, seen: SleepState) -> Decision:
 def resume_interrupted(ask: Ask, seen: SleepState) -> Decision:
     """What becomes of a hibernation that ended in the middle: nothing was removed, or it slept unrecorded."""
     name = ask.settings.environment
-    environment = find_environment(name)
-    status = "" if environment is None else environment["Status"]
-    if status == "DELETING":
+    environment = existing_environment(name)
+    if environment and environment["Status"] == "DELETING":
         return Decision("not_available", f"environment {name} is being deleted")
-    if status not in GONE:
+    if environment:
         why = "the hibernation was interrupted before it removed anything"
         return Decision("put_back", why, replace(seen, execution=ask.execution))
     wanted = replace(resuming(ask, seen, ask.now), phase_since=seen.since)
