@@ -39,22 +39,36 @@ locals {
   shared_states = {
     bring_back = {
       failover = {
-        machine                = "failover"
         wanted_snapshot_path   = "$.input.snapshot_id"
         recorded_snapshot_path = "$.lease.snapshot_id"
         since_path             = "$.lease.since"
-        more_of_ensure         = ""
         after_selection        = "RecordSnapshot"
         after_going_live       = "MarkLive"
       }
       resume = {
-        machine                = "resume"
         wanted_snapshot_path   = "$.begun.snapshot_id"
         recorded_snapshot_path = "$.begun.snapshot_id"
         since_path             = "$.begun.since"
-        more_of_ensure         = ", \"published_version.$\": \"$.Payload.published_version\""
         after_selection        = "HideDags"
         after_going_live       = "PublishUrl"
+      }
+    }
+    ensure = {
+      failover = {
+        machine         = "failover"
+        more_to_hide    = ", \"snapshot_id.$\": \"$.snapshot.snapshot_id\", \"since.$\": \"$.lease.since\""
+        more_to_ensure  = ", \"snapshot_id.$\": \"$.snapshot.snapshot_id\""
+        more_of_ensure  = ""
+        after_ensure    = "StartPolling"
+        after_available = "WaitingSince"
+      }
+      resume = {
+        machine         = "resume"
+        more_to_hide    = ", \"snapshot_id.$\": \"$.snapshot.snapshot_id\", \"since.$\": \"$.begun.since\""
+        more_to_ensure  = ", \"snapshot_id.$\": \"$.snapshot.snapshot_id\""
+        more_of_ensure  = ", \"published_version.$\": \"$.Payload.published_version\""
+        after_ensure    = "StartPolling"
+        after_available = "WaitingSince"
       }
     }
     put_back = {
