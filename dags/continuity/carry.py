@@ -37,13 +37,18 @@ class Carrier:
     maps: dict[str, dict[str, int]] = field(default_factory=dict)
     same_schema: bool = True
 
-    def carry(self, entry: TableEntry) -> int:
-        """Insert (or merge) the staged rows of a table; returns how many rows were staged."""
+    def carry(self, entry: TableEntry, others: sql.Composable | None = None) -> int:
+        """Insert (or merge) the staged rows of a table; returns how many were inserted.
+
+        others: of a table with a key, condition on the target's rows `t` that go unless they are staged.
+        """
         table, rule = self.catalog[entry.name], self.plan.rules[entry.name]
         with naming_table(entry.name, sealed=entry.verdict == "sealed"):
             if rule.key:
                 if table.sequence:
                     self._find_matches(table)
+                if others:
+                    self._delete_unless_staged(entry, others)
                 self._update(table, entry)
             inserted = self._insert(table, entry)
             if rule.owner and self.same_schema:
@@ -189,6 +194,13 @@ class Carrier:
                 ),
                 self.ready(entry),
                 self._same_key(entry.name),
+            )
+        )
+
+    def _delete_unless_staged(self, entry: TableEntry, others: sql.Composable) -> None:
+        self.cursor.execute(
+            sql.SQL("DELETE FROM {} t WHERE {} AND NOT EXISTS (SELECT 1 FROM ({}) r WHERE {})").format(
+                sql.Identifier(entry.name), others, self.ready(entry), self._same_key(entry.name)
             )
         )
 

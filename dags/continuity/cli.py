@@ -118,6 +118,9 @@ def parser() -> argparse.ArgumentParser:
     restore.add_argument(
         "--history-days", type=_days, metavar="N", help="history of so many days before the cut only (default: all)"
     )
+    restore.add_argument(
+        "--replace", action="store_true", help="delete what the Airflow holds first, also where it ran; all is paused"
+    )
     for kind in ("variable", "connection"):
         restore.add_argument(
             f"--local-{kind}", action="append", default=[], metavar="PATTERN", help="belongs to a Region; repeatable"

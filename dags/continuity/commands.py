@@ -158,13 +158,14 @@ def restore(given: Namespace) -> int:
     rows = 0
     with _target(given) as (target, found, settings):
         if given.mode == PORTABLE:
-            ledger, already = restore_portable(target, found, settings)
+            ledger, already = restore_portable(target, found, settings, replace=given.replace)
         else:
-            ledger, already = restore_state(target, found, settings, InFlight(given.in_flight))
+            ledger, already = restore_state(target, found, settings, InFlight(given.in_flight), replace=given.replace)
             rows = 0 if given.state_only else restore_history(target, found, settings)
     document = {
         "snapshot_id": found.manifest.snapshot_id,
         "already": already,
+        "replaced": ledger.replaced,
         "mode": ledger.mode,
         "left_out": ledger.left_out,
         "state_rows": ledger.rows,

@@ -10,9 +10,12 @@ from typing import Any, Protocol
 
 from continuity import variables
 from continuity.errors import ContinuityError, RestoreRefused
+from continuity.manifest import Manifest
 from continuity.settings import FULL
 
 VARIABLE = "continuity_restore"
+#: How to do what a refusal forbids.
+BY_REPLACING = ', or delete what this one holds: restore with "replace": true'
 DESCRIPTION = "Ledger of the restore into this environment; do not change it"
 
 #: One restore of a kind at a time, also before there is a ledger to lock. The numbers are arbitrary and ours. The
@@ -35,12 +38,13 @@ class Memory(Protocol):
 class Ledger:
     """What has been restored into this environment.
 
-    state_at: when, ISO 8601; rows: of the state phase; unpaused: DAGs that were, or will be, unpaused; offsets: added
-    to the ids of a table; maps: ids of a table that became others than that, old (text) to new; inactive: DAGs that
-    were not active at the cut; done: names of restored objects; history: names of the history objects that have a
-    place here; missing_dags: DAGs that were not parsed when it went live; mode: full or portable; left_out: what the
-    latter did not carry, in words; by_rest: whether it was restored without the database, hence without last runs;
-    history_days: how many days before the cut the history reaches back, None for all.
+    state_at: when, ISO 8601, "" while what was there before is being deleted; rows: of the state phase; unpaused: DAGs
+    that were, or will be, unpaused; offsets: added to the ids of a table; maps: ids of a table that became others than
+    that, old (text) to new; inactive: DAGs that were not active at the cut; done: names of restored objects; history:
+    names of the history objects that have a place here; missing_dags: DAGs that were not parsed when it went live;
+    mode: full or portable; left_out: what the latter did not carry, in words; by_rest: whether it was restored without
+    the database, hence without last runs; history_days: how many days before the cut the history reaches back, None for
+    all; replaced: whether what was there before was deleted.
     """
 
     snapshot_id: str
@@ -60,11 +64,24 @@ class Ledger:
     left_out: list[str] = field(default_factory=list)
     by_rest: bool = False
     history_days: int | None = None
+    replaced: bool = False
 
     @property
     def to_come(self) -> list[str]:
         """Names of the history objects that are not restored yet."""
         return sorted(set(self.history) - set(self.done))
+
+
+def begun(manifest: Manifest, mode: str) -> Ledger:
+    """The ledger of a restore that begins."""
+    return Ledger(
+        snapshot_id=manifest.snapshot_id,
+        environment=manifest.environment,
+        region=manifest.region,
+        state_at="",
+        unpaused=sum(not paused for paused in manifest.paused.values()),
+        mode=mode,
+    )
 
 
 def history_lock(table: str) -> int:
@@ -94,26 +111,51 @@ def remember(memory: Memory, ledger: Ledger) -> None:
     memory.remember(VARIABLE, asdict(ledger), DESCRIPTION)
 
 
-def read_for(cursor: Any, snapshot_id: str, lock: bool = False, mode: str | None = None) -> Ledger | None:
-    """The ledger of this snapshot, None if there is none. Raises RestoreRefused if another snapshot was restored, or
-    this one in another mode than the one asked for."""
+def read_for(cursor: Any, snapshot_id: str, lock: bool = False) -> Ledger | None:
+    """The ledger of this snapshot, None if its state is not there. Raises RestoreRefused if another snapshot was
+    restored."""
     ledger = read(cursor, lock)
-    return of_snapshot(ledger, snapshot_id, mode) if ledger else None
+    if not ledger:
+        return None
+    refuse_another(ledger, snapshot_id)
+    return ledger if ledger.state_at else None
 
 
-def of_snapshot(ledger: Ledger, snapshot_id: str, mode: str | None = None) -> Ledger:
-    """The ledger. Raises RestoreRefused if it is of another snapshot, or of another mode than the one asked for."""
+def refuse_another(ledger: Ledger, snapshot_id: str, mode: str | None = None, but: str = "") -> None:
+    """Raises RestoreRefused if the ledger is of another snapshot, or of another mode than the one asked for; `but`:
+    what else may be done."""
     if ledger.snapshot_id != snapshot_id:
         raise RestoreRefused(
             f"snapshot {ledger.snapshot_id} was restored into this environment already, so {snapshot_id} cannot be: "
-            "restore it into a new environment"
+            f"restore it into a new environment{but}"
         )
     if mode and ledger.mode != mode:
         raise RestoreRefused(
             f"snapshot {snapshot_id} was restored into this environment in {ledger.mode} mode already, so it cannot be "
-            f"in {mode} mode: restore it into a new environment"
+            f"in {mode} mode: restore it into a new environment{but}"
         )
-    return ledger
+
+
+def is_done(ledger: Ledger | None, wanted: Ledger) -> bool:
+    """Whether the state of the wanted snapshot is there, in its mode."""
+    if ledger is None or not ledger.state_at:
+        return False
+    return (ledger.snapshot_id, ledger.mode) == (wanted.snapshot_id, wanted.mode)
+
+
+def must_replace(ledger: Ledger | None, wanted: Ledger, *, replace: bool) -> bool:
+    """Whether what is here has to be deleted for the wanted snapshot; `replace`: it may be, though it ran.
+
+    What was restored and never went live never acted, so nothing is lost with it. That cannot be said of what was
+    restored without the database: DAGs may have run since they were parsed. Raises RestoreRefused.
+    """
+    if ledger is None:
+        return replace
+    another = ledger.snapshot_id != wanted.snapshot_id
+    if replace or not ledger.state_at or (another and not ledger.live and not ledger.by_rest):
+        return True
+    refuse_another(ledger, wanted.snapshot_id, wanted.mode, BY_REPLACING)
+    return False
 
 
 def write(cursor: Any, ledger: Ledger) -> None:
@@ -137,6 +179,11 @@ def refuse_company(cursor: Any) -> None:
 
 def refuse_half_restored(ledger: Ledger | None) -> None:
     """Raises ContinuityError while a restore into this environment is not done: a snapshot now would pass for whole."""
+    if ledger and not ledger.state_at:
+        raise ContinuityError(
+            f"snapshot {ledger.snapshot_id} is to replace what this environment held, which is being deleted, or is in "
+            "part: start continuity_restore with that snapshot_id again where it has failed"
+        )
     if ledger and not ledger.live:
         raise ContinuityError(
             f"snapshot {ledger.snapshot_id} was restored into this environment, which has not gone live with it: a "

@@ -20,10 +20,11 @@ from continuity.chosen import run_date
 from continuity.errors import ContinuityError
 from continuity.ledger import Ledger
 from continuity.prepare import WAITING, stage_at_go_live
-from continuity.restore import AT_GO_LIVE, Snapshot, Target, transaction
+from continuity.restore import AT_GO_LIVE, Snapshot, Target
 from continuity.schema import fitting
 from continuity.settings import FULL, Settings
 from continuity.staging import Stager, stage_of
+from continuity.transactions import transaction
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from continuity import portable, verify
 from continuity.errors import ContinuityError, RestRefused
 from continuity.ledger import Ledger, Memory
 from continuity.live import POLL_SECONDS, Outcome
-from continuity.portable_restore import OF_SCHEDULE, new_ledger, tell
+from continuity.portable_restore import OF_SCHEDULE, tell
 from continuity.reading import Row, state_rows
 from continuity.rest import RestApi
 from continuity.restore import Snapshot
@@ -58,7 +58,7 @@ def restore_by_rest(
     if done:
         return done, True
     entities = {table: list(_entities(api, snapshot, settings, table)) for table in WRITTEN}
-    ledger = new_ledger(manifest, {})
+    ledger = ledgers.begun(manifest, PORTABLE)
     ledger.by_rest = True
     ledger.inactive = [str(row["dag_id"]) for row in _rows(snapshot, "dag") if _inactive(row)]
     last_due(_rows(snapshot, "dag_run"))  # read now, so that damage is found before anything is written
@@ -121,9 +121,12 @@ def masks_its_audit_log(airflow_version: str) -> bool:
 
 
 def recall(memory: Memory, snapshot_id: str, mode: str | None = None) -> Ledger | None:
-    """As `ledger.read_for`, without the database."""
+    """As `ledger.read_for`, without the database. Raises RestoreRefused also if this one was restored in another mode
+    than the one asked for."""
     found = ledgers.recall(memory)
-    return ledgers.of_snapshot(found, snapshot_id, mode) if found else None
+    if found:
+        ledgers.refuse_another(found, snapshot_id, mode)
+    return found
 
 
 def last_due(runs: Iterable[Row]) -> dict[str, datetime]:

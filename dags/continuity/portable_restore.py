@@ -6,21 +6,24 @@ import logging
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 from psycopg2 import sql
 
 from continuity import ledger as ledgers
 from continuity import policy, portable, prepare, verify
-from continuity.carry import Carrier, reserve_ids
+from continuity import replace as replacing
+from continuity.carry import Carrier
 from continuity.catalog import Catalog, Table, read_catalog
 from continuity.chosen import run_date
 from continuity.errors import RestoreRefused
 from continuity.ledger import Ledger
 from continuity.manifest import ColumnEntry, Manifest, TableEntry
-from continuity.restore import LAST, Snapshot, Target, transaction
+from continuity.restore import LAST, Snapshot, Target
 from continuity.schema import TEXTS
 from continuity.settings import PORTABLE, Settings
 from continuity.staging import Stager, naming_table, stage_of
+from continuity.transactions import patiently, transaction
 
 log = logging.getLogger(__name__)
 
@@ -29,29 +32,39 @@ SOURCE = "continuity_source_"
 OF_SCHEDULE = ("scheduled", "backfill")
 
 
-def restore_portable(target: Target, snapshot: Snapshot, settings: Settings) -> tuple[Ledger, bool]:
+def restore_portable(
+    target: Target, snapshot: Snapshot, settings: Settings, *, replace: bool = False
+) -> tuple[Ledger, bool]:
     """Carry what is portable over in one transaction; returns the ledger, and whether it had been restored already.
 
-    What is left out is logged before the first row is written, and is in the ledger. Raises ContinuityError with the
-    database unchanged.
+    What is left out is logged before the first row is written, and is in the ledger. What never went live gives way;
+    `replace`: so does what did. Raises ContinuityError with the state that was there unchanged.
     """
     manifest = snapshot.manifest
     verify.refuse_known_bad(snapshot.store, manifest.snapshot_id)
+    mark = ledgers.begun(manifest, PORTABLE)
     with transaction(target.connection) as cursor:
-        done = ledgers.read_for(cursor, manifest.snapshot_id, mode=PORTABLE)
-        if done:
+        done = ledgers.read(cursor)
+        if done and ledgers.is_done(done, mark):
             return done, True
+        ledgers.must_replace(done, mark, replace=replace)
         catalog = read_catalog(cursor)
         plan = policy.make_plan(catalog, settings.tables)
     entries = portable.carried(manifest, catalog, plan)
     highest = {entry.name: _highest_id(entry) for entry in entries if catalog[entry.name].sequence}
-    offsets = reserve_ids(target.connection, catalog, highest)
-    with transaction(target.connection) as cursor:
+    former = replacing.make_room(target.connection, catalog, plan, mark, replace=replace)
+    offsets = replacing.reserve(target.connection, catalog, highest, former)
+
+    def carry(cursor: Any) -> tuple[Ledger, bool]:
         ledgers.take_turn(cursor, ledgers.STATE_LOCK)
-        done = ledgers.read_for(cursor, manifest.snapshot_id, mode=PORTABLE)
-        if done:
+        done = ledgers.read(cursor, lock=True)
+        if done and ledgers.is_done(done, mark):
             return done, True
-        ledger = new_ledger(manifest, offsets)
+        ledger = ledgers.begun(manifest, PORTABLE)
+        ledger.offsets = offsets
+        ledger.replaced = ledgers.must_replace(done, mark, replace=replace)
+        if ledger.replaced:
+            replacing.clear_state(cursor, catalog, plan, settings, [entry.name for entry in entries])
         stager = Stager(cursor, snapshot.store, manifest.snapshot_id, snapshot.data_key, target.fernet)
         mover = Mover(stager, catalog, plan, manifest, settings)
         staged = [mover.stage(entry, ledger) for entry in entries]
@@ -59,32 +72,26 @@ def restore_portable(target: Target, snapshot: Snapshot, settings: Settings) -> 
         tell(ledger.left_out, manifest.snapshot_id)
         carrier = Carrier(cursor, catalog, plan, offsets, same_schema=False)
         for entry in sorted(staged, key=lambda entry: entry.name in LAST):
-            carrier.carry(entry)
+            others = None
+            if ledger.replaced and plan.rules[entry.name].gives_way:
+                others = replacing.going(cursor, catalog[entry.name], catalog, settings)
+            carrier.carry(entry, others)
             ledger.rows += entry.rows
+        if ledger.replaced:
+            replacing.end_watching(cursor, catalog)
         ledger.done = [entry.name for entry in staged]
         ledger.state_at = datetime.now(UTC).isoformat()
         ledgers.write(cursor, ledger)
-    log.info("portable content of snapshot %s restored: %d rows", manifest.snapshot_id, ledger.rows)
-    return ledger, False
+        log.info("portable content of snapshot %s restored: %d rows", manifest.snapshot_id, ledger.rows)
+        return ledger, False
+
+    return patiently(target.connection, carry)
 
 
 def tell(left_out: list[str], snapshot_id: str) -> None:
     """Log what a restore is about to leave out."""
     for line in left_out:
         log.warning("snapshot %s, left out: %s", snapshot_id, line)
-
-
-def new_ledger(manifest: Manifest, offsets: dict[str, int]) -> Ledger:
-    """The ledger of a portable restore that begins."""
-    return Ledger(
-        snapshot_id=manifest.snapshot_id,
-        environment=manifest.environment,
-        region=manifest.region,
-        state_at="",
-        unpaused=sum(not paused for paused in manifest.paused.values()),
-        offsets=offsets,
-        mode=PORTABLE,
-    )
 
 
 def _highest_id(entry: TableEntry) -> int:

@@ -6,30 +6,29 @@ Nothing here truncates, drops an index or locks a table. A restore that fails or
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from psycopg2 import extensions, sql
+from psycopg2 import sql
 
 from continuity import lanes, policy, portable, prepare, recent, secrets, verify
 from continuity import ledger as ledgers
-from continuity.carry import Carrier, reserve_ids
+from continuity import replace as replacing
+from continuity.carry import Carrier
 from continuity.catalog import Catalog, alembic_heads, independent, insert_order, read_catalog
 from continuity.errors import RestoreRefused
 from continuity.ledger import Ledger
 from continuity.manifest import Manifest, TableEntry, read_manifest
 from continuity.schema import fitting, losses
 from continuity.settings import FULL, InFlight, Settings
-from continuity.snapshot import PLAIN_FORMATS, PLANS
 from continuity.staging import Stager
 from continuity.storage import SnapshotStore
+from continuity.transactions import patiently, transaction
 
 log = logging.getLogger(__name__)
 
-LIMITS = {"statement_timeout": "2h", "lock_timeout": "5min", "idle_in_transaction_session_timeout": "10min"}
 #: How to do without what a refusal names.
 ACCEPT = (
     'To go without that, restore with "mode": "portable": connections, variables, pools, users and roles, paused flags '
@@ -88,18 +87,23 @@ def check_objects(snapshot: Snapshot) -> None:
                 store.check_size(snapshot_id, entry)
 
 
-def restore_state(target: Target, snapshot: Snapshot, settings: Settings, in_flight: InFlight) -> tuple[Ledger, bool]:
+def restore_state(
+    target: Target, snapshot: Snapshot, settings: Settings, in_flight: InFlight, *, replace: bool = False
+) -> tuple[Ledger, bool]:
     """Carry the state over in one transaction; returns the ledger, and whether it had been restored already.
 
-    Raises ContinuityError with the database unchanged.
+    What never went live gives way to it; `replace`: so does what did. Raises ContinuityError with the state that was
+    there unchanged.
     """
     manifest = snapshot.manifest
     refuse_portable(manifest)
     check_objects(snapshot)
+    mark = ledgers.begun(manifest, FULL)
     with transaction(target.connection) as cursor:
-        done = ledgers.read_for(cursor, manifest.snapshot_id, mode=FULL)
-        if done:
+        done = ledgers.read(cursor)
+        if done and ledgers.is_done(done, mark):
             return done, True
+        ledgers.must_replace(done, mark, replace=replace)
         catalog = read_catalog(cursor)
         plan = policy.make_plan(catalog, settings.tables)
         same_schema = alembic_heads(cursor, catalog) == dict(manifest.alembic_heads)
@@ -109,18 +113,29 @@ def restore_state(target: Target, snapshot: Snapshot, settings: Settings, in_fli
         for entry in manifest.tables
         if fitting(entry, catalog, plan) and catalog[entry.name].sequence
     }
-    offsets = reserve_ids(target.connection, catalog, highest)
-    with transaction(target.connection) as cursor:
+    former = replacing.make_room(target.connection, catalog, plan, mark, replace=replace)
+    offsets = replacing.reserve(target.connection, catalog, highest, former)
+
+    def carry(cursor: Any) -> tuple[Ledger, bool]:
         ledgers.take_turn(cursor, ledgers.STATE_LOCK)
-        done = ledgers.read_for(cursor, manifest.snapshot_id, mode=FULL)
-        if done:
+        done = ledgers.read(cursor, lock=True)
+        if done and ledgers.is_done(done, mark):
             return done, True
+        ledger = ledgers.begun(manifest, FULL)
+        ledger.offsets, ledger.history_days = offsets, settings.history_days
+        ledger.replaced = ledgers.must_replace(done, mark, replace=replace)
+        if ledger.replaced:
+            replacing.clear_state(cursor, catalog, plan, settings, [entry.name for entry in manifest.tables])
         carrier = Carrier(cursor, catalog, plan, offsets, same_schema=same_schema)
         stager = Stager(cursor, snapshot.store, manifest.snapshot_id, snapshot.data_key, target.fernet)
-        ledger = _carry_state(carrier, stager, manifest, settings, in_flight)
+        _carry_state(carrier, stager, manifest, settings, in_flight=in_flight, ledger=ledger)
+        if ledger.replaced:
+            replacing.end_watching(cursor, catalog)
         ledgers.write(cursor, ledger)
-    log.info("state of snapshot %s restored: %d rows", manifest.snapshot_id, ledger.rows)
-    return ledger, False
+        log.info("state of snapshot %s restored: %d rows", manifest.snapshot_id, ledger.rows)
+        return ledger, False
+
+    return patiently(target.connection, carry)
 
 
 def restore_history(target: Target, snapshot: Snapshot, settings: Settings) -> int:
@@ -173,35 +188,11 @@ def refuse_portable(manifest: Manifest) -> None:
         raise RestoreRefused(f"snapshot {manifest.snapshot_id} is {manifest.mode}; it lacks: {lacking}. {ACCEPT}")
 
 
-@contextmanager
-def transaction(connection: Any) -> Iterator[Any]:
-    """A cursor in a transaction that commits when the block ends well."""
-    connection.rollback()
-    connection.set_session(isolation_level=extensions.ISOLATION_LEVEL_READ_COMMITTED, readonly=False, autocommit=False)
-    try:
-        with connection.cursor() as cursor:
-            lanes.set_local(cursor, {**LIMITS, **PLAIN_FORMATS, **PLANS})
-            yield cursor
-        connection.commit()
-    except BaseException:
-        if not connection.closed:
-            connection.rollback()
-        raise
-
-
 def _carry_state(
-    carrier: Carrier, stager: Stager, manifest: Manifest, settings: Settings, in_flight: InFlight
-) -> Ledger:
+    carrier: Carrier, stager: Stager, manifest: Manifest, settings: Settings, *, in_flight: InFlight, ledger: Ledger
+) -> None:
+    """Carry every state object over; the ledger learns what became of it."""
     cursor = carrier.cursor
-    ledger = Ledger(
-        snapshot_id=manifest.snapshot_id,
-        environment=manifest.environment,
-        region=manifest.region,
-        state_at="",
-        unpaused=sum(not paused for paused in manifest.paused.values()),
-        offsets=carrier.offsets,
-        history_days=settings.history_days,
-    )
     in_order = tables_in_order(manifest, carrier.catalog, carrier.plan)
     for entry in sorted(in_order, key=lambda entry: entry.name in LAST):
         stored = entry.state
@@ -214,7 +205,10 @@ def _carry_state(
         prepare.refuse_collisions(cursor, entry, carrier.catalog)
         prepare.make_room_for_versions(cursor, entry)
         current = prepare.current_log_template(cursor) if entry.name == "log_template" else None
-        carrier.carry(entry)
+        others = None
+        if ledger.replaced and carrier.plan.rules[entry.name].gives_way:
+            others = replacing.going(cursor, carrier.catalog[entry.name], carrier.catalog, settings)
+        carrier.carry(entry, others)
         if current is not None:
             prepare.keep_log_template_current(cursor, current)
         ledger.rows += stored.rows
@@ -224,7 +218,6 @@ def _carry_state(
     }
     ledger.history = [entry.history_name for entry in in_order if entry.history]
     ledger.state_at = datetime.now(UTC).isoformat()
-    return ledger
 
 
 def still_needed(manifest: Manifest, carrier: Carrier) -> set[str]:
@@ -239,11 +232,7 @@ def still_needed(manifest: Manifest, carrier: Carrier) -> set[str]:
 def _carry_history_of(stager: Stager, catalog: Catalog, plan: policy.Plan, entry: TableEntry, cut_at: datetime) -> int:
     """Carry a table's history within the caller's transaction, unless that is done; returns its rows."""
     cursor = stager.cursor
-    ledger = ledgers.read_for(cursor, stager.snapshot_id)
-    if not ledger:
-        raise RestoreRefused(
-            f"the state of snapshot {stager.snapshot_id} has not been restored; its history comes after"
-        )
+    ledger = _ledger(cursor, stager.snapshot_id)
     if entry.history_name in ledger.done:
         return 0
     stager.load_history(entry, catalog[entry.name])
@@ -258,8 +247,16 @@ def _carry_history_of(stager: Stager, catalog: Catalog, plan: policy.Plan, entry
         # may then read all rows of a DAG for each row that points there, and so may the scheduler.
         cursor.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(entry.name)))
     # Read again and locked, as late as possible: going live may have written it meanwhile.
-    ledger = ledgers.read_for(cursor, stager.snapshot_id, lock=True) or ledger
+    ledger = _ledger(cursor, stager.snapshot_id, lock=True)
     ledger.done.append(entry.history_name)
     ledgers.write(cursor, ledger)
     log.info("history of %s restored: %d of %d rows", entry.name, rows, entry.history_rows)
     return rows
+
+
+def _ledger(cursor: Any, snapshot_id: str, lock: bool = False) -> Ledger:
+    """The ledger of this snapshot. Raises RestoreRefused where its state is not there."""
+    ledger = ledgers.read_for(cursor, snapshot_id, lock)
+    if not ledger:
+        raise RestoreRefused(f"the state of snapshot {snapshot_id} has not been restored; its history comes after")
+    return ledger

@@ -18,6 +18,7 @@ class Rule:
     phase: `state`, `history`, or `split` (by the state runs).
     key: what makes two rows the same thing in two environments; rows the target already has are then merged, not added.
     overwrite: columns that the snapshot wins where both have the row; None means all, () none.
+    kept: rows that the target has beyond the snapshot stay, also where that replaces what is there.
     owner: the restored rows are the only ones their owner (this column) has, as with the permissions of a role.
     references: columns that hold another table's id without a foreign key saying so; a text holds it as digits.
     inside: column of `references` that is JSON -> the member of its object, or of each of its objects, with the id.
@@ -33,6 +34,12 @@ class Rule:
     references: Mapping[str, str] = field(default_factory=dict)
     inside: Mapping[str, str] = field(default_factory=dict)
     secret: Mapping[str, str | None] = field(default_factory=dict)
+    kept: bool = False
+
+    @property
+    def gives_way(self) -> bool:
+        """Whether, of things known by their names, those that a replacing snapshot lacks go."""
+        return bool(self.key) and not self.kept
 
 
 def _carry(
@@ -51,9 +58,11 @@ def _named(
     overwrite: tuple[str, ...] | None = None,
     owner: str | None = None,
     references: Mapping[str, str] | None = None,
+    kept: bool = False,
 ) -> Rule:
     """A thing that both environments may have, known by a name of its own."""
-    return Rule(why=why, key=key, overwrite=overwrite, owner=owner, references=references or {})
+    kept = kept or why == ACCESS
+    return Rule(why=why, key=key, overwrite=overwrite, owner=owner, references=references or {}, kept=kept)
 
 
 def _skip(why: str) -> Rule:
@@ -142,11 +151,11 @@ RULES: Mapping[str, Rule] = {
     "task_outlet_asset_reference": _named(REFERRED, "asset_id", "dag_id", "task_id"),
     "task_inlet_asset_reference": _named(REFERRED, "asset_id", "dag_id", "task_id"),
     # DAGs and their versions.
-    "dag": _named("the paused flag; runs belong to it", "dag_id", overwrite=("is_paused",)),
-    "dag_bundle": _named(VERSIONED, "name", overwrite=()),
+    "dag": _named("the paused flag; runs belong to it", "dag_id", overwrite=("is_paused",), kept=True),
+    "dag_bundle": _named(VERSIONED, "name", overwrite=(), kept=True),
     "dag_version": _carry(VERSIONED),
     "dag_favorite": _named(SET_UP, "user_id", "dag_id", references={"user_id": "ab_user"}),
-    "log_template": _named("runs name where their logs are", "filename", "elasticsearch_id", overwrite=()),
+    "log_template": _named("runs name where their logs are", "filename", "elasticsearch_id", overwrite=(), kept=True),
     # Secrets.
     "connection": Rule(
         "sealed", SET_UP, key=("conn_id",), secret={"password": "is_encrypted", "extra": "is_extra_encrypted"}

@@ -38,14 +38,15 @@ def rows_of(
     """
     names = [_value(table, column.name) for column in table.columns]
     columns = [sql.SQL("{}::text").format(name) for name in names] if as_text else names
-    conditions = [selected_rows(table, catalog)]
-    if rule.phase == "split":
-        of_state = _of_state(table, catalog, ids)
-        conditions.append(of_state if phase == "state" else sql.SQL("({}) IS NOT TRUE").format(of_state))
+    condition = history_rows(table, catalog, rule, ids)
+    if phase == "state":
+        condition = selected_rows(table, catalog)
+        if rule.phase == "split":
+            condition = sql.SQL("{} AND {}").format(condition, _of_state(table, catalog, ids))
     return sql.SQL("SELECT {} FROM {} WHERE {}").format(
         sql.SQL(", ").join(columns),
         sql.SQL("{} t").format(sql.Identifier(table.name)) if pages is None else _in_pages(table, pages),
-        sql.SQL(" AND ").join(conditions),
+        condition,
     )
 
 
@@ -58,6 +59,14 @@ def state_rows_by_range(table: Table, catalog: Catalog, ids: StateIds, range_pag
     """`SELECT` of (number of a range of pages, how many rows of the state lie in it)."""
     state = sql.SQL("{} AND {}").format(selected_rows(table, catalog), _of_state(table, catalog, ids))
     return _few_by_range(table, state, range_pages)
+
+
+def history_rows(table: Table, catalog: Catalog, rule: Rule, ids: StateIds) -> sql.Composable:
+    """Condition on a row `t`: a snapshot would select it, and it is no state."""
+    selected = selected_rows(table, catalog)
+    if rule.phase != "split":
+        return selected
+    return sql.SQL("{} AND ({}) IS NOT TRUE").format(selected, _of_state(table, catalog, ids))
 
 
 def others_by_range(table: Table, catalog: Catalog, range_pages: int) -> sql.Composed:

@@ -83,10 +83,7 @@ class PruneConf:
         """Raises BadInput naming the field."""
         document = _mapping(conf, "conf", '{"dry_run": true, "history_days": 90}')
         _no_other_keys(document, ("dry_run", "history_days"), "conf")
-        dry_run = document.get("dry_run", False)
-        if not isinstance(dry_run, bool):
-            raise BadInput("conf.dry_run", f"{dry_run!r} is neither", "true or false")
-        return cls(dry_run, _optional_days(document.get("history_days"), "conf.history_days"))
+        return cls(_flag(document, "dry_run"), _optional_days(document.get("history_days"), "conf.history_days"))
 
 
 @dataclass(frozen=True)
@@ -205,6 +202,7 @@ class RunConf:
     parse_deadline_seconds: int = DEFAULT_PARSE_DEADLINE
     mode: str = FULL
     history_days: int | None = None
+    replace: bool = False
 
     @classmethod
     def parse(cls, conf: Any, optional: tuple[str, ...] = ()) -> RunConf:
@@ -220,6 +218,7 @@ class RunConf:
             parse_deadline_seconds=_seconds(document.get("parse_deadline_seconds", DEFAULT_PARSE_DEADLINE)),
             mode=_choice(document.get("mode", FULL), "conf.mode", MODES),
             history_days=_optional_days(document.get("history_days"), "conf.history_days"),
+            replace=_flag(document, "replace"),
         )
 
 
@@ -274,6 +273,13 @@ def _choice(value: Any, name: str, choices: tuple[str, ...]) -> str:
     if value not in choices:
         raise BadInput(name, f"{value!r} is unknown", " or ".join(repr(choice) for choice in choices))
     return str(value)
+
+
+def _flag(conf: Mapping[str, Any], name: str) -> bool:
+    value = conf.get(name, False)
+    if not isinstance(value, bool):
+        raise BadInput(f"conf.{name}", f"{value!r} is neither", "true or false")
+    return value
 
 
 def _patterns(value: Any, name: str) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ from continuity.portable_rest import go_live_by_rest, restore_by_rest
 from continuity.portable_restore import restore_portable
 from continuity.portable_snapshot import Outside, take_portable
 from continuity.rest import RestApi
-from continuity.restore import ACCEPT, Snapshot, Target, open_snapshot, restore_history, restore_state, transaction
+from continuity.restore import ACCEPT, Snapshot, Target, open_snapshot, restore_history, restore_state
 from continuity.settings import (
     PORTABLE,
     DrainConf,
@@ -44,6 +44,7 @@ from continuity.storage import SnapshotStore
 from continuity.task_sdk import TaskSdk
 from continuity.tidy import KEPT, KEPT_OF_SNAPSHOTS, forget_old_runs
 from continuity.tokens import Answer, answering
+from continuity.transactions import transaction
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +52,9 @@ SNAPSHOT_DAG = "continuity_snapshot"
 
 #: A database that is failing over may be back within this time.
 ATTEMPTS, PAUSE_SECONDS = 3, 10.0
+
+#: What the run configuration of `continuity_restore` may say beyond the snapshot and the request.
+OF_RESTORE = ("in_flight", "mode", "history_days", "replace")
 
 
 def snapshot(conf: Any) -> dict[str, Any]:
@@ -107,7 +111,7 @@ def restored_state(conf: Any) -> dict[str, Any]:
     """`continuity_restore`, task `state`."""
     settings = load_settings()
     with _answering(settings, conf, errors.RESTORE_FAILED) as answer:
-        run = RunConf.parse(conf, optional=("in_flight", "mode", "history_days"))
+        run = RunConf.parse(conf, optional=OF_RESTORE)
         found = open_snapshot(_store(settings), client("kms", settings.region), settings, run.snapshot_id)
         ledger, already = _restore(found, settings, run)
         answer.output = {
@@ -115,6 +119,7 @@ def restored_state(conf: Any) -> dict[str, Any]:
             "rows": ledger.rows,
             "unpaused": ledger.unpaused,
             "already": already,
+            "replaced": ledger.replaced,
             "mode": ledger.mode,
             "left_out": ledger.left_out,
         }
@@ -127,19 +132,23 @@ def _restore(found: Snapshot, settings: Settings, run: RunConf) -> tuple[Ledger,
     except errors.DatabaseUnreachable as unreachable:
         if run.mode != PORTABLE:
             raise errors.RestoreRefused(f"{unreachable}. {ACCEPT}") from None
+        if run.replace:
+            raise errors.RestoreRefused(
+                f"{unreachable}. Without it nothing can be deleted, hence nothing replaced"
+            ) from None
         return restore_by_rest(_rest_api(settings), TaskSdk(), found, settings, connect.airflow_version())
     with connect.own_connection(engine) as connection:
         target = Target(connection, connect.fernet_keys())
         if run.mode == PORTABLE:
-            return restore_portable(target, found, settings)
+            return restore_portable(target, found, settings, replace=run.replace)
         wanted = replace(settings, history_days=run.history_days or settings.history_days)
-        return restore_state(target, found, wanted, run.in_flight or settings.in_flight)
+        return restore_state(target, found, wanted, run.in_flight or settings.in_flight, replace=run.replace)
 
 
 def restored_history(conf: Any) -> dict[str, Any]:
     """`continuity_restore`, task `history`; nobody waits for it."""
     settings = load_settings()
-    run = RunConf.parse(conf, optional=("in_flight", "mode", "history_days"))
+    run = RunConf.parse(conf, optional=OF_RESTORE)
     if run.mode == PORTABLE:
         return {"snapshot_id": run.snapshot_id, "rows": 0}
     found = open_snapshot(_store(settings), client("kms", settings.region), settings, run.snapshot_id)

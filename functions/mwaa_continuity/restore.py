@@ -120,10 +120,12 @@ def why_not_ready(environment: str) -> str | None:
 
 
 def start(event: Event, log: Log) -> Result:
-    """Start the restore DAG, which answers by task token."""
+    """Start the restore DAG, which answers by task token. `replace`: it may delete what the environment ran."""
     mode = events.optional_choice(event, "restore_mode", MODES)
+    replace = events.flag(event, "replace")
     snapshot_id = events.snapshot_id(event)
-    return dag_runs.start("continuity_restore", event, log, snapshot_id=snapshot_id, **({"mode": mode} if mode else {}))
+    wanted = {**({"mode": mode} if mode else {}), **({"replace": True} if replace else {})}
+    return dag_runs.start("continuity_restore", event, log, snapshot_id=snapshot_id, **wanted)
 
 
 def go_live(event: Event, log: Log) -> Result:

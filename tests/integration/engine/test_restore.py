@@ -46,10 +46,12 @@ def test_a_second_restore_changes_nothing(pair: tuple[Side, Side]) -> None:
 
 
 @pytest.mark.any_airflow
-def test_another_snapshot_is_refused_once_one_is_restored(pair: tuple[Side, Side]) -> None:
+def test_another_snapshot_is_refused_once_one_went_live(pair: tuple[Side, Side]) -> None:
     source, target = pair
     source.snapshot(LATER)
     target.restore_state(SNAPSHOT)
+    pretend_parsed(target, read(source))
+    target.go_live(SNAPSHOT)
     after = everything(target)
     with pytest.raises(
         RestoreRefused, match=f"{SNAPSHOT} was restored into this environment already, so {LATER} cannot be"

@@ -63,10 +63,12 @@ class Side:
         report.refuse_faults()
         return manifest
 
-    def restore_state(self, snapshot_id: str, in_flight: dict[str, Any] | None = None) -> tuple[Ledger, bool]:
+    def restore_state(
+        self, snapshot_id: str, in_flight: dict[str, Any] | None = None, *, replace: bool = False
+    ) -> tuple[Ledger, bool]:
         with self._target() as target:
             policy = InFlight.parse(in_flight or {}, "in_flight")
-            return restore_state(target, self._open(snapshot_id), self.parsed(), policy)
+            return restore_state(target, self._open(snapshot_id), self.parsed(), policy, replace=replace)
 
     def restore_history(self, snapshot_id: str) -> int:
         with self._target() as target:

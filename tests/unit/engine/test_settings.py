@@ -157,6 +157,16 @@ def test_days_of_history_are_for_a_restore_only() -> None:
         RunConf.parse({**conf, "history_days": "7"}, optional=("history_days",))
 
 
+def test_replacing_is_for_a_restore_only_and_said_outright() -> None:
+    conf = {"snapshot_id": SNAPSHOT_ID, "replace": True}
+    assert RunConf.parse(conf, optional=("replace",)).replace is True
+    assert RunConf.parse({"snapshot_id": SNAPSHOT_ID}, optional=("replace",)).replace is False
+    with pytest.raises(BadInput, match=r"conf\.replace: unknown field"):
+        RunConf.parse(conf)
+    with pytest.raises(BadInput, match=r"conf\.replace: 'yes' is neither; accepted: true or false"):
+        RunConf.parse({**conf, "replace": "yes"}, optional=("replace",))
+
+
 def test_a_request_can_be_answered_even_if_the_rest_is_wrong() -> None:
     assert parse_request_id({"request_id": "failover-1:go", "snapshot_id": 1}) == "failover-1:go"
     assert parse_request_id({}) is None

@@ -245,6 +245,14 @@ def test_start_and_go_live(parsed: Account) -> None:
     assert parsed.objects() == [f"work/{NAME}/r-1.json", f"work/{NAME}/r-2.json"]
 
 
+def test_a_start_says_whether_what_ran_may_be_replaced(parsed: Account) -> None:
+    call("start", snapshot_id=GOOD, task_token="a", replace=True, request_id="r-1")
+    call("start", snapshot_id=GOOD, task_token="a", replace=None, request_id="r-2")
+    conf = {run_id: run["conf"] for (_, run_id), run in parsed.mwaa.runs.items()}
+    assert conf["continuity__r-1"]["replace"] is True
+    assert "replace" not in conf["continuity__r-2"]
+
+
 @pytest.mark.parametrize(
     ("event", "message"),
     [
@@ -255,6 +263,10 @@ def test_start_and_go_live(parsed: Account) -> None:
         ({"action": "ready", "waiting_since": "noon"}, "waiting_since is a string of another form"),
         ({"action": "ready", "deadline_seconds": 1.5}, "deadline_seconds is a number; accepted: a whole number"),
         ({"action": "start", "snapshot_id": GOOD, "request_id": "r"}, "task_token is missing"),
+        (
+            {"action": "start", "snapshot_id": GOOD, "request_id": "r", "task_token": "t", "replace": "yes"},
+            "replace is",
+        ),
         (
             {"action": "go_live", "snapshot_id": GOOD, "request_id": "r", "task_token": "t"},
             "parse_deadline_seconds is missing; accepted: a whole number from 1 to 86400",
