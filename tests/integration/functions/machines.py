@@ -13,6 +13,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,11 @@ def without_long_waits(definition: dict[str, Any]) -> dict[str, Any]:
     return quick
 
 
+def definition(machine: str, **settings: Any) -> dict[str, Any]:
+    """The definition of a machine as it is deployed here."""
+    return without_long_waits(render(machine, example_variables(SECONDARY) | SETTINGS | settings))
+
+
 class Region:
     """The machines of the secondary."""
 
@@ -89,12 +95,15 @@ class Region:
     def deploy(self, **settings: Any) -> None:
         """Create every machine."""
         for machine in MACHINES:
-            definition = without_long_waits(render(machine, example_variables(SECONDARY) | SETTINGS | settings))
             self.arns[machine] = self.states.create_state_machine(
                 name=f"rehearsal-{machine}",
-                definition=json.dumps(definition),
+                definition=json.dumps(definition(machine, **settings)),
                 roleArn=f"arn:aws:iam::123456789012:role/rehearsal-{machine}",
             )["stateMachineArn"]
+
+    def update(self, machine: str, definition: dict[str, Any]) -> None:
+        """Put another definition into the place of a machine's."""
+        self.states.update_state_machine(stateMachineArn=self.arns[machine], definition=json.dumps(definition))
 
     def run(self, machine: str, name: str = "run-1", **fields: Any) -> dict[str, Any]:
         """Start a machine and wait until it ends."""
@@ -128,6 +137,10 @@ class Region:
         """Everything that Step Functions keeps of an execution."""
         events: list[dict[str, Any]] = self.states.get_execution_history(executionArn=arn)["events"]
         return events
+
+    def execution(self, machine: str, name: str) -> str:
+        """The ARN of an execution."""
+        return f"{self.arns[machine].replace('stateMachine', 'execution')}:{name}"
 
     def executions(self, machine: str) -> list[str]:
         """The names of all executions of a machine."""
@@ -173,6 +186,20 @@ def restored() -> dict[str, Any]:
 
 def gone_live() -> dict[str, Any]:
     return {"snapshot_id": SNAPSHOT, "unpaused": 2, "missing_dags": []}
+
+
+def runs_of(region: Region, dag_id: str) -> list[dict[str, Any]]:
+    """The configurations of a DAG's runs, in order."""
+    return [run["conf"] for (of, _), run in region.account.mwaa.runs.items() if of == dag_id]
+
+
+def take_snapshot(region: Region, **overrides: Any) -> dict[str, Any]:
+    """What the snapshot DAG does, as far as the functions see it."""
+    snapshot_id = runs_of(region, "continuity_snapshot")[-1]["snapshot_id"]
+    now = datetime.now(UTC).isoformat()
+    times = {"cut_at": now, "started_at": now, "completed_at": now}
+    region.account.snapshot(snapshot_id, **(times | {"region": SECONDARY} | overrides))
+    return {"snapshot_id": snapshot_id, "manifest_key": "m", "rows": 1004, "bytes": 1, "mode": "full"}
 
 
 def told_as_complete(machine: str, output: str) -> bool:

@@ -186,7 +186,7 @@ def test_a_creation_that_never_ends_is_given_up(region: Region) -> None:
     polls = 60 // 3
     definition = without_long_waits(render("failover", example_variables(SECONDARY) | SETTINGS | {"poll_seconds": 3}))
     definition["States"]["WaitForEnvironment"]["Seconds"] = 0
-    region.states.update_state_machine(stateMachineArn=region.arns["failover"], definition=json.dumps(definition))
+    region.update("failover", definition)
     done = region.run("failover")
     assert (done["status"], done["error"]) == ("FAILED", "EnvironmentTookTooLong")
     assert "still PENDING after 1 minutes" in done["cause"]

@@ -46,7 +46,7 @@ def test_two_ticks_of_one_minute_start_one_failover(region: Region, dead: Dead) 
     (name,) = region.executions("failover")
     minute = int(datetime.fromisoformat(at).timestamp()) // 60
     assert name == f"lease-1-minute-{minute}"
-    region.wait(region.arns["failover"].replace("stateMachine", "execution") + f":{name}")
+    region.wait(region.execution("failover", name))
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_when_an_unhealthy_primary_is_not_taken_over(
     started = region.executions("failover")
     assert len(started) == (end == "FailoverStarted")
     for name in started:
-        region.wait(region.arns["failover"].replace("stateMachine", "execution") + f":{name}")
+        region.wait(region.execution("failover", name))
 
 
 def test_unknown_health_takes_nothing_over(region: Region, dead: Dead) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 import boto3
@@ -16,6 +15,8 @@ from tests.integration.functions.machines import (
     SETTINGS,
     Region,
     restored,
+    runs_of,
+    take_snapshot,
     told_as_complete,
     without_long_waits,
 )
@@ -32,20 +33,6 @@ def state_of(region: Region) -> dict[str, Any]:
     key = {"pk": {"S": f"hibernation#{SECONDARY}"}, "sk": {"S": "hibernation"}}
     item = region.account.dynamodb.get_item(TableName=LEASES, Key=key)["Item"]
     return {name: next(iter(value.values())) for name, value in item.items()}
-
-
-def runs_of(region: Region, dag_id: str) -> list[dict[str, Any]]:
-    """The configurations of a DAG's runs, in order."""
-    return [run["conf"] for (of, _), run in region.account.mwaa.runs.items() if of == dag_id]
-
-
-def take_snapshot(region: Region, **overrides: Any) -> dict[str, Any]:
-    """What the snapshot DAG does, as far as the functions see it."""
-    snapshot_id = runs_of(region, "continuity_snapshot")[-1]["snapshot_id"]
-    now = datetime.now(UTC).isoformat()
-    times = {"cut_at": now, "started_at": now, "completed_at": now}
-    region.account.snapshot(snapshot_id, **(times | {"region": SECONDARY} | overrides))
-    return {"snapshot_id": snapshot_id, "manifest_key": "m", "rows": 1004, "bytes": 1, "mode": "full"}
 
 
 def fail(error: str) -> Callable[[], dict[str, Any]]:
@@ -292,7 +279,7 @@ def test_a_removal_that_hangs_is_taken_up_by_the_next_execution(standalone: Regi
     standalone.deploy()
     quick = without_long_waits(render("hibernate", example_variables(SECONDARY) | SETTINGS | {"poll_seconds": 30}))
     quick["States"]["WaitForRemoval"]["Seconds"] = 0
-    standalone.states.update_state_machine(stateMachineArn=standalone.arns["hibernate"], definition=json.dumps(quick))
+    standalone.update("hibernate", quick)
     standalone.answer_dags(answers_of(standalone))
     account.mwaa.on_delete = lambda _environment: None
     done = standalone.run("hibernate", name="night")

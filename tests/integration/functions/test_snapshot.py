@@ -6,16 +6,8 @@ import json
 import time
 from typing import Any
 
-from tests.integration.functions.machines import Region
+from tests.integration.functions.machines import Region, take_snapshot
 from tests.unit.functions.conftest import NAME, PRIMARY, SNAPSHOTS
-
-
-def take_snapshot(region: Region) -> dict[str, Any]:
-    """What the snapshot DAG does, as far as the functions see it."""
-    (_, run), *_ = region.account.mwaa.runs.items()
-    snapshot_id = run["conf"]["snapshot_id"]
-    region.account.snapshot(snapshot_id)
-    return {"snapshot_id": snapshot_id, "manifest_key": "m", "rows": 1004, "bytes": 1, "mode": "full"}
 
 
 def test_a_snapshot_is_taken_and_proved(active: Region) -> None:

@@ -1,0 +1,324 @@
+"""The fault matrix: each task of each state machine fails for good, is throttled, or never answers.
+
+It is made from the machines themselves: a task that has no case here fails the test. After each fault the machine is
+started again without it, and ends as it would have.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.functions import faults
+from tests.integration.functions.faults import BEFORE, FAULTS, FOR_GOOD, SILENT, THROTTLED, Environment, Flags
+from tests.integration.functions.machines import (
+    PARSED,
+    PLAYED,
+    Region,
+    become,
+    definition,
+)
+from tests.tools.state_machine_templates import MACHINES
+from tests.unit.functions.conftest import NAME, PRIMARY, SECONDARY, environment
+
+NOTICES = Path(__file__).resolve().parents[3] / "modules" / "observability" / "main.notices.tf"
+PAUSED: Flags = dict.fromkeys(BEFORE, True)
+HIDDEN: Flags = {}
+#: With as many seeds as the long run has, every task gets every fault; else one of them, in turn.
+MANY_SEEDS = 100
+#: A DAG is parsed a moment after its environment is there, and answers a moment after it was started.
+PATIENCE = {"parse_deadline_seconds": 30, "heartbeat_seconds": 20}
+
+
+@dataclass(frozen=True)
+class End:
+    """How an execution leaves things: paused flags of the environment's DAGs (None: no environment), what the lease or
+    the hibernation item says, and the error ("": that of the fault, or none)."""
+
+    flags: Flags | None
+    item: str
+    error: str = ""
+
+
+@dataclass
+class World:
+    """A Region, its environment, and what a test may change."""
+
+    region: Region
+    environment: Environment
+    patch: pytest.MonkeyPatch
+
+    def run(self, machine: str, name: str) -> dict[str, Any]:
+        return self.region.run(machine, name)
+
+    def spoil(self, machine: str, task: str, fault: str) -> None:
+        self.region.update(machine, faults.spoilt(definition(machine, **PATIENCE), task, fault))
+
+    def mend(self, machine: str) -> None:
+        self.region.update(machine, definition(machine, **PATIENCE))
+
+    def play(self, function: str, answers: Mapping[str | None, dict[str, Any]]) -> None:
+        """Answer for a function, by its action."""
+        self.patch.setitem(PLAYED, function, lambda event, _context: answers[event.get("action")])
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way through a machine: what has to be there, its end without a fault, that of a fault in each task on it,
+    and that of another execution afterwards without the fault (None: the same as `good`)."""
+
+    machine: str
+    prepare: Callable[[World], None]
+    item: Callable[[Region], str]
+    good: End
+    cases: Mapping[str, End]
+    again: End | None = None
+    mend: Callable[[World], None] = lambda _world: None
+
+
+def holder(region: Region) -> str:
+    lease = region.account.lease()
+    return f"{lease['holder']}{'' if lease['live'] else ', not live'}"
+
+
+def failovers(region: Region) -> str:
+    """How many there were, when all have ended."""
+    names = region.executions("failover")
+    for name in names:
+        region.wait(region.execution("failover", name))
+    return f"failovers: {len(names)}"
+
+
+def nothing(_region: Region) -> str:
+    return ""
+
+
+def lose_primary(world: World) -> None:
+    create_as(world, "AVAILABLE")
+
+
+def create_as(world: World, status: str) -> None:
+    """Whatever is created reaches this status, without DAGs of users."""
+    become(world.region.account, status)
+    world.environment = Environment(world.region)
+
+
+def watch(world: World) -> None:
+    world.region.account.beat(1, 2, 3, 4, 5)
+
+
+def watch_a_dead_primary(world: World) -> None:
+    verdict = {"verdict": "unhealthy", "why": "as the test says", "status": None}
+    world.play("heartbeat_check", {None: verdict})
+    create_as(world, "CREATE_FAILED")
+
+
+def activate(world: World) -> None:
+    account = world.region.account
+    account.set_lease(holder=SECONDARY, token=2)
+    account.mwaa.environments[SECONDARY, NAME] = environment(SECONDARY)
+    account.mwaa.dags["continuity_snapshot"] = dict(PARSED)
+
+
+def check_preflight(world: World) -> None:
+    world.play("preflight", {"check": {"ok": True, "failed": [], "checks": []}})
+
+
+def refuse(world: World) -> None:
+    world.play("preflight", {"check": {"ok": False, "failed": ["key"], "checks": []}})
+
+
+def fall_asleep(world: World) -> None:
+    done = world.run("hibernate", "night")
+    assert done["status"] == "SUCCEEDED", done
+
+
+def stay_paused(world: World) -> None:
+    refuse(world)
+    world.spoil("hibernate", "PutBack", faults.FAILS)
+    assert world.run("hibernate", "night")["error"] == "LeftPaused"
+    check_preflight(world)
+
+
+def tag(world: World) -> None:
+    keeps = {"ALL_HOURS": "24", "DAILY": "7", "WEEKLY": "0", "MONTHLY": "0", "PEER_BUCKET": "", "PEER_REGION": ""}
+    for name, value in keeps.items():
+        world.patch.setenv(name, value)
+
+
+def replicate(world: World) -> None:
+    done = {"done": True, "failed": [], "why": ""}
+    world.play("replicate_existing", {"start": {"jobs": []}, "status": done})
+
+
+ASLEEP, PUT_BACK = End(None, "asleep"), End(BEFORE, "awake")
+ACTIVE = End(BEFORE, SECONDARY)
+TAKEN = f"{SECONDARY}, not live"
+NOT_YET = {
+    **dict.fromkeys(("SelectSnapshot", "HideDags", "EnsureEnvironment"), None),
+    **dict.fromkeys(("GetEnvironment", "Ready", "HideDagsAgain", "Restore"), HIDDEN),
+    **dict.fromkeys(("RevealDags", "GoLive"), PAUSED),
+}
+
+WAYS = {
+    "failover": Way(
+        "failover",
+        lose_primary,
+        holder,
+        ACTIVE,
+        {
+            "TakeLease": End(None, PRIMARY),
+            "RecordSnapshot": End(None, TAKEN),
+            **{task: End(flags, TAKEN) for task, flags in NOT_YET.items()},
+            "MarkLive": End(BEFORE, TAKEN),
+        },
+    ),
+    "heartbeat_check of a healthy primary": Way(
+        "heartbeat_check",
+        watch,
+        failovers,
+        End(None, "failovers: 0"),
+        dict.fromkeys(("ReadLease", "Check", "StoreSpec"), End(None, "failovers: 0")),
+    ),
+    "heartbeat_check of a lost primary": Way(
+        "heartbeat_check",
+        watch_a_dead_primary,
+        failovers,
+        End(HIDDEN, "failovers: 1"),
+        {"StartFailover": End(None, "failovers: 0")},
+    ),
+    "hibernate": Way(
+        "hibernate",
+        check_preflight,
+        faults.sleeping,
+        ASLEEP,
+        {
+            "Begin": PUT_BACK,
+            **dict.fromkeys(("Preflight", "Drain", "PrepareSnapshot", "TakeSnapshot", "Verify"), PUT_BACK),
+            **dict.fromkeys(("RecordSnapshot", "Remove"), PUT_BACK),
+            **dict.fromkeys(("Removal", "MarkAsleep"), End(None, "hibernating")),
+        },
+    ),
+    "hibernate that is refused": Way(
+        "hibernate",
+        refuse,
+        faults.sleeping,
+        End(BEFORE, "awake", "PreflightFailed"),
+        {
+            "PutBack": End(BEFORE, "hibernating", "LeftPaused"),
+            "MarkAwake": End(BEFORE, "hibernating", "PreflightFailed"),
+        },
+        again=ASLEEP,
+        mend=check_preflight,
+    ),
+    "resume": Way(
+        "resume",
+        fall_asleep,
+        faults.sleeping,
+        PUT_BACK,
+        {
+            "Begin": ASLEEP,
+            **{task: End(flags, "resuming") for task, flags in NOT_YET.items()},
+            **dict.fromkeys(("PublishUrl", "MarkAwake"), End(BEFORE, "resuming")),
+        },
+    ),
+    "resume of what was left paused": Way(
+        "resume",
+        stay_paused,
+        faults.sleeping,
+        PUT_BACK,
+        {"PutBack": End(BEFORE, "hibernating")},
+    ),
+    "preflight": Way("preflight", check_preflight, nothing, End(None, ""), {"Check": End(None, "")}),
+    "replicate_existing": Way(
+        "replicate_existing", replicate, nothing, End(None, ""), dict.fromkeys(("Start", "Status"), End(None, ""))
+    ),
+    "retention": Way("retention", tag, nothing, End(None, ""), {"Tag": End(None, "")}),
+    "snapshot": Way("snapshot", activate, holder, ACTIVE, dict.fromkeys(("Prepare", "TakeSnapshot", "Verify"), ACTIVE)),
+}
+#: Where a task that never answers leads elsewhere: to what proves the snapshot, which is not there.
+SILENT_ERRORS = {
+    ("hibernate", "TakeSnapshot"): "SnapshotIncomplete",
+    ("snapshot", "TakeSnapshot"): "SnapshotIncomplete",
+}
+
+
+def tasks_of(machine: str) -> list[str]:
+    """The tasks of a machine, from its definition."""
+    return [name for name, state in definition(machine)["States"].items() if state["Type"] == "Task"]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A case for every task and fault; in the usual run one fault for each task, in turn."""
+    if "fault" not in metafunc.fixturenames:
+        return
+    every = metafunc.config.getoption("--seeds") >= MANY_SEEDS
+    tasks = [(way, task) for way, found in WAYS.items() for task in found.cases]
+    cases = [
+        pytest.param(way, task, fault, id=f"{way}-{task}-{fault}")
+        for number, (way, task) in enumerate(tasks)
+        for fault in (FAULTS if every else FAULTS[number % len(FAULTS) :][:1])
+    ]
+    metafunc.parametrize(("way", "task", "fault"), cases)
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_every_task_has_its_case(machine: str) -> None:
+    """Failure covered: a new state, and nobody has thought of what happens when it fails."""
+    cases = {task for way in WAYS.values() if way.machine == machine for task in way.cases}
+    assert cases == set(tasks_of(machine))
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_every_failure_is_told(machine: str) -> None:
+    """Failure covered: a machine whose failure reaches nobody, or without a word on what to do."""
+    advice = re.search(r"failure_advice = {\n(.*?)\n  }", NOTICES.read_text(), re.DOTALL)
+    assert advice
+    assert re.search(rf'^ +{machine} += ".+"$', advice.group(1), re.MULTILINE)
+
+
+def test_a_fault_leaves_a_defined_state(
+    standby_or_standalone: Region, monkeypatch: pytest.MonkeyPatch, way: str, task: str, fault: str
+) -> None:
+    """Failures covered: paused for ever, deleted without a snapshot, half live, silent."""
+    region, expected = standby_or_standalone, WAYS[way]
+    machine, case = expected.machine, expected.cases[task]
+    world = World(region, Environment(region), monkeypatch)
+    check_preflight(world)
+    region.deploy(**PATIENCE)
+    faults.Lambda(monkeypatch)
+    expected.prepare(world)
+
+    def seen() -> tuple[Flags | None, str]:
+        item = expected.item(region)
+        return world.environment.seen(), item
+
+    world.spoil(machine, task, fault)
+    done = world.run(machine, "spoilt")
+    if fault == THROTTLED:
+        assert (*seen(), done.get("error", "")) == (expected.good.flags, expected.good.item, expected.good.error), done
+        return
+    own = {FOR_GOOD, "StepFunctions.AccessDeniedException"} if fault != SILENT else {
+        SILENT_ERRORS.get((machine, task), "States.Timeout"), "States.HeartbeatTimeout"
+    }  # fmt: skip
+    assert done["status"] == "FAILED", done
+    assert done["error"] in ({case.error} if case.error else own), (done["error"], done["cause"])
+    assert seen() == (case.flags, case.item)
+    world.mend(machine)
+    expected.mend(world)
+    after = expected.again or expected.good
+    done = world.run(machine, "again")
+    assert (*seen(), done.get("error", "")) == (after.flags, after.item, after.error), done
+
+
+@pytest.fixture
+def standby_or_standalone(request: pytest.FixtureRequest, way: str) -> Region:
+    """Where the machine runs."""
+    kind = "standalone" if WAYS[way].machine in ("hibernate", "resume") else "region"
+    region: Region = request.getfixturevalue(kind)
+    return region
