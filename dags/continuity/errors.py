@@ -92,6 +92,10 @@ class PruneRefused(ContinuityError):
     """Nothing may be deleted now: no verified base, another Region's lease, or a restore that is not done."""
 
 
+class HeldElsewhere(ContinuityError):
+    """Another Region holds the lease: what would start work here, or change flags that are the guard's, is refused."""
+
+
 class LeaseUnreadable(ContinuityError):
     """The lease table does not answer: what was so far goes on."""
 

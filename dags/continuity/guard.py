@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeGuard
@@ -15,7 +15,7 @@ from typing import Any, TypeGuard
 from botocore.exceptions import BotoCoreError, ClientError
 
 from continuity import pausing, variables
-from continuity.errors import BadInput, ContinuityError, LeaseUnreadable, UnreadableSecret
+from continuity.errors import BadInput, HeldElsewhere, LeaseUnreadable, UnreadableSecret
 from continuity.ledger import Memory
 from continuity.rest import RestApi
 from continuity.settings import REGION, Settings
@@ -46,6 +46,10 @@ class Record:
     paused: list[str]
 
 
+#: The lease as it is at the time of the call. Raises what `read_lease` does.
+ReadLease = Callable[[], Lease | None]
+
+
 def lease_of(item: Mapping[str, Any]) -> Lease:
     """The lease from its item in DynamoDB's notation. Raises BadInput naming the attribute."""
     holder, token = _attribute(item, "holder", "S"), _attribute(item, "token", "N")
@@ -74,20 +78,24 @@ def held_elsewhere(lease: Lease | None, settings: Settings) -> TypeGuard[Lease]:
 
 
 def refuse_if_held_elsewhere(lease: Lease | None, settings: Settings) -> None:
-    """Raises ContinuityError. For what must not be done in a Region that is fenced, or about to be."""
+    """Raises HeldElsewhere. For what must not be done in a Region that is fenced, or about to be."""
     if held_elsewhere(lease, settings):
-        raise ContinuityError(
+        raise HeldElsewhere(
             f"{lease.holder} holds the lease (token {lease.token}), not {settings.region}: the paused flags of this "
             "Region are the guard's, and its work is replayed elsewhere"
         )
 
 
-def fence(connection: Any, lease: Lease, now: datetime | None = None) -> list[str]:
+def fence(connection: Any, read: ReadLease, settings: Settings, now: datetime | None = None) -> list[str]:
     """Pause every DAG but the metadata DAGs, and record which, in one transaction; returns those paused by this call.
 
-    Task instances that were queued or run already go on.
+    The lease is read when nobody else pauses or unpauses any more: this Region may have gone live meanwhile, and then
+    nothing is done. Task instances that were queued or run already go on.
     """
     with pausing.turn(connection) as cursor:
+        lease = read()
+        if not held_elsewhere(lease, settings):
+            return []
         earlier = _record(cursor)
         paused = pausing.pause_all(cursor)
         record = merged(earlier, lease, paused, now or datetime.now(UTC))
@@ -97,16 +105,30 @@ def fence(connection: Any, lease: Lease, now: datetime | None = None) -> list[st
     return paused
 
 
-def fence_by_rest(api: RestApi, memory: Memory, lease: Lease, now: datetime | None = None) -> list[str]:
-    """The same without the database, DAG by DAG: each is recorded before it is paused. A run that is cut short has
-    paused the first of them; the next one goes on.
+def fence_by_rest(
+    api: RestApi, memory: Memory, read: ReadLease, settings: Settings, now: datetime | None = None
+) -> list[str]:
+    """The same without the database, DAG by DAG: each is recorded before it is paused, and the lease is read right
+    before each. A run that is cut short has paused the first of them; the next one goes on.
     """
-    paused = pausing.unpaused_by_rest(api)
+    found = pausing.unpaused_by_rest(api)
+    lease = read()
+    if not held_elsewhere(lease, settings):
+        return []
     earlier = _remembered(memory)
-    record = merged(earlier, lease, paused, now or datetime.now(UTC))
+    record = merged(earlier, lease, found, now or datetime.now(UTC))
     if record != earlier:
         memory.remember(VARIABLE, asdict(record), DESCRIPTION)
-    pausing.set_paused_by_rest(api, paused, True)
+    paused: list[str] = []
+
+    def as_long_as_fenced() -> Iterator[str]:
+        for dag_id in found:
+            if not held_elsewhere(read(), settings):
+                return
+            paused.append(dag_id)
+            yield dag_id
+
+    pausing.set_paused_by_rest(api, as_long_as_fenced(), True)
     log.warning("%s holds the lease (token %d); paused by this run: %s", lease.holder, lease.token, paused)
     return paused
 

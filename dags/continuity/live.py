@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -13,11 +13,11 @@ from typing import Any
 from psycopg2 import sql
 
 from continuity import ledger as ledgers
-from continuity import policy
+from continuity import pausing, policy
 from continuity.carry import Carrier
 from continuity.catalog import Catalog, read_catalog
 from continuity.chosen import run_date
-from continuity.errors import ContinuityError
+from continuity.errors import ContinuityError, HeldElsewhere, LeaseUnreadable
 from continuity.ledger import Ledger
 from continuity.prepare import WAITING, stage_at_go_live
 from continuity.restore import AT_GO_LIVE, Snapshot, Target
@@ -29,6 +29,8 @@ from continuity.transactions import transaction
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 5.0
+#: Raises what speaks against going live now.
+Check = Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -67,24 +69,34 @@ class Outcome:
 
 
 def go_live(
-    target: Target, snapshot: Snapshot, settings: Settings, deadline_seconds: float, poll_seconds: float = POLL_SECONDS
+    target: Target,
+    snapshot: Snapshot,
+    settings: Settings,
+    deadline_seconds: float,
+    poll_seconds: float = POLL_SECONDS,
+    *,
+    check: Check | None = None,
 ) -> Outcome:
-    """Wait for the DAGs, then go live in one transaction. Those that are missing at the deadline stay paused and are
-    named.
+    """Wait for the lease and the DAGs, then go live in one transaction. DAGs that are missing at the deadline stay
+    paused and are named.
 
-    Done again it only takes up DAGs that were missing before. Raises ContinuityError where the state was not restored.
+    `check` raises HeldElsewhere while this Region may not run anything, LeaseUnreadable where that is not known; it is
+    called again when nobody else can pause or unpause. Done again this only takes up DAGs that were missing before.
+    Raises ContinuityError where the state was not restored, or what `check` raises.
     """
     manifest = snapshot.manifest
+    began = time.monotonic()
     with transaction(target.connection) as cursor:
         catalog = read_catalog(cursor)
         ledger = _ledger(cursor, manifest.snapshot_id)
+    wait_until_held(check, deadline_seconds, poll_seconds)
     awaited = set(ledger.missing_dags) if ledger.live else set(manifest.paused) - set(ledger.inactive)
     ready = wait_until_parsed(
         target.connection,
         catalog,
         awaited,
         since=ledger.state_at,
-        deadline_seconds=deadline_seconds,
+        deadline_seconds=deadline_seconds - (time.monotonic() - began),
         poll_seconds=poll_seconds,
     )
     with transaction(target.connection) as cursor:
@@ -96,6 +108,10 @@ def go_live(
         to_set = awaited & ready if ledger.live else set(manifest.paused) - set(missing)
         if not ledger.live and ledger.mode == FULL:
             _take_up(cursor, catalog, snapshot, settings, target=target, ledger=ledger)
+        # The guard waits from here on, and then reads the lease as well.
+        ledgers.take_turn(cursor, pausing.LOCK)
+        if check:
+            check()
         unpaused = _set_paused(cursor, {dag_id: manifest.paused[dag_id] for dag_id in to_set})
         ledger.unpaused = unpaused + (ledger.unpaused if ledger.live else 0)
         ledger.live = True
@@ -103,6 +119,22 @@ def go_live(
         ledgers.write(cursor, ledger)
     log.info("live with snapshot %s: %d DAGs unpaused, missing: %s", manifest.snapshot_id, ledger.unpaused, missing)
     return Outcome(ledger.unpaused, missing)
+
+
+def wait_until_held(check: Check | None, deadline_seconds: float, poll_seconds: float) -> None:
+    """Return as soon as `check` does. Raises what it raises at the deadline: HeldElsewhere or LeaseUnreadable."""
+    deadline = time.monotonic() + deadline_seconds
+    while check:
+        try:
+            check()
+        except (HeldElsewhere, LeaseUnreadable) as why:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise
+            log.info("not yet, %.0f s left: %s", left, why)
+            time.sleep(min(poll_seconds, left))
+        else:
+            return
 
 
 def wait_until_parsed(

@@ -16,7 +16,7 @@ from continuity import ledger as ledgers
 from continuity import portable, verify
 from continuity.errors import ContinuityError, RestRefused
 from continuity.ledger import Ledger, Memory
-from continuity.live import POLL_SECONDS, Outcome
+from continuity.live import POLL_SECONDS, Check, Outcome, wait_until_held
 from continuity.portable_restore import OF_SCHEDULE, tell
 from continuity.reading import Row, state_rows
 from continuity.rest import RestApi
@@ -78,13 +78,21 @@ def restore_by_rest(
 
 
 def go_live_by_rest(
-    api: RestApi, memory: Memory, snapshot: Snapshot, deadline_seconds: float, poll_seconds: float = POLL_SECONDS
+    api: RestApi,
+    memory: Memory,
+    snapshot: Snapshot,
+    deadline_seconds: float,
+    poll_seconds: float = POLL_SECONDS,
+    *,
+    check: Check | None = None,
 ) -> Outcome:
-    """Wait for the DAGs, then set their paused flags. Those that are missing at the deadline, and those whose next run
-    the snapshot's environment had already, stay paused and are named.
+    """Wait for the lease and the DAGs, then set their paused flags. Those that are missing at the deadline, and those
+    whose next run the snapshot's environment had already, stay paused and are named.
 
+    `check` as for `go_live`, but that nothing keeps the guard from pausing meanwhile: it is called before each DAG.
     Done again it only takes up those. Raises ContinuityError where nothing was restored, or in full mode.
     """
+    began = time.monotonic()
     manifest = snapshot.manifest
     ledger = recall(memory, manifest.snapshot_id)
     if ledger is None:
@@ -94,11 +102,15 @@ def go_live_by_rest(
             f"snapshot {manifest.snapshot_id} was restored in full mode; to go live takes the database"
         )
     awaited = set(ledger.missing_dags) if ledger.live else set(manifest.paused) - set(ledger.inactive)
-    parsed = _wait_until_parsed(api, awaited, ledger.state_at, deadline_seconds, poll_seconds)
+    wait_until_held(check, deadline_seconds, poll_seconds)
+    left = deadline_seconds - (time.monotonic() - began)
+    parsed = _wait_until_parsed(api, awaited, ledger.state_at, left, poll_seconds)
     due = last_due(_rows(snapshot, "dag_run"))
     waiting = {dag_id for dag_id in parsed if not manifest.paused[dag_id] and would_repeat(parsed[dag_id], due)}
     unpaused = 0
     for dag_id in sorted(set(parsed) - waiting):
+        if check:
+            check()
         if parsed[dag_id]["is_paused"] != manifest.paused[dag_id] and not api.set_paused(
             dag_id, manifest.paused[dag_id]
         ):

@@ -176,7 +176,10 @@ def gone_live(conf: Any) -> dict[str, Any]:
 
 
 def _go_live(found: Snapshot, settings: Settings, deadline_seconds: float) -> Outcome:
-    """The way the snapshot was restored: the database says nothing of last runs that the REST API could not restore."""
+    """The way the snapshot was restored: the database says nothing of last runs that the REST API could not restore.
+
+    This Region may have taken the lease a moment ago, in a table of which it has a replica."""
+    check = partial(_refuse_if_fenced, settings)
     try:
         engine = _engine()
     except errors.DatabaseUnreachable as unreachable:
@@ -187,8 +190,8 @@ def _go_live(found: Snapshot, settings: Settings, deadline_seconds: float) -> Ou
                 ledger = ledgers.read(cursor)
             if not (ledger and ledger.by_rest):
                 target = Target(connection, connect.fernet_keys())
-                return go_live(target, found, settings, deadline_seconds)
-    return go_live_by_rest(_rest_api(settings), TaskSdk(), found, deadline_seconds)
+                return go_live(target, found, settings, deadline_seconds, check=check)
+    return go_live_by_rest(_rest_api(settings), TaskSdk(), found, deadline_seconds, check=check)
 
 
 def drained(conf: Any) -> dict[str, Any]:
@@ -236,19 +239,20 @@ def beat() -> dict[str, Any]:
 def guard() -> dict[str, Any]:
     """`continuity_guard`: the lease decides, then its own tidying. An unreadable lease fails it and changes nothing."""
     settings = load_settings()
-    lease = guards.read_lease(client("dynamodb", settings.region, IMPATIENT), settings)
+    read = partial(guards.read_lease, client("dynamodb", settings.region, IMPATIENT), settings)
+    lease = read()
+    fenced = guards.held_elsewhere(lease, settings)
+    holder = lease.holder if lease else ""
     try:
         engine = connect.engine()
     except errors.DatabaseUnreachable as unreachable:
         log.warning("old runs of %s stay: %s", guards.DAG_ID, unreachable)
-        paused = []
-        if guards.held_elsewhere(lease, settings):
-            paused = guards.fence_by_rest(_rest_api(settings), TaskSdk(), lease)
-        return {"holder": lease.holder if lease else "", "paused": len(paused), "forgotten_runs": 0}
+        paused = guards.fence_by_rest(_rest_api(settings), TaskSdk(), read, settings) if fenced else []
+        return {"holder": holder, "paused": len(paused), "forgotten_runs": 0}
     with connect.own_connection(engine) as connection:
-        paused = guards.fence(connection, lease) if guards.held_elsewhere(lease, settings) else []
+        paused = guards.fence(connection, read, settings) if fenced else []
         forgotten = forget_old_runs(connection, guards.DAG_ID)
-    return {"holder": lease.holder if lease else "", "paused": len(paused), "forgotten_runs": forgotten}
+    return {"holder": holder, "paused": len(paused), "forgotten_runs": forgotten}
 
 
 def pruned(conf: Any) -> dict[str, Any]:

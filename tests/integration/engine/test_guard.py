@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,23 @@ import boto3
 import psycopg2
 import pytest
 
-from continuity import guard
+from continuity import guard, pausing
+from continuity.errors import HeldElsewhere
 from continuity.guard import Lease
+from continuity.live import go_live
+from continuity.restore import Target, open_snapshot
+from continuity.secrets import FernetKeys
 from tests.integration.engine.dag_runs import REGION, Environment
-from tests.integration.engine.oracle import add, ask, everything
+from tests.integration.engine.oracle import add, ask, everything, pretend_parsed, read
 from tests.integration.engine.worker import Side
+from tests.waiting import until
 
 OTHER = "us-west-2"
 SNAPSHOT = "20260401T000000Z-00000020"
 UNPAUSED = "SELECT dag_id FROM dag WHERE NOT is_paused AND NOT starts_with(dag_id, 'continuity_') ORDER BY 1"
+#: Its lower half, as `pg_locks` shows it.
+PAUSING = pausing.LOCK & 0xFFFFFFFF
+WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
 GUARD: tuple[str, dict[str, Any]] = ("continuity_guard", {})
 
 
@@ -48,7 +57,7 @@ def add_dag(side: Side, dag_id: str) -> None:
 def fence(side: Side, held: Lease) -> list[str]:
     connection = psycopg2.connect(side.dsn)
     try:
-        return guard.fence(connection, held)
+        return guard.fence(connection, lambda: held, side.parsed())
     finally:
         connection.close()
 
@@ -119,6 +128,83 @@ def test_guards_at_the_same_time_record_everything(sides: Callable[..., Side]) -
     found = record(side)
     assert found is not None
     assert found["paused"] == before
+
+
+@pytest.mark.any_airflow
+def test_what_went_live_since_the_lease_was_read_is_left_alone(sides: Callable[..., Side], lease_table: str) -> None:
+    """Failure covered: a guard that read the lease before it moved pauses what has just gone live."""
+    source = sides("source")
+    source.snapshot(SNAPSHOT)
+    side = sides("empty", environment=source.environment)
+    side.restore_state(SNAPSHOT)
+    pretend_parsed(side, read(source))
+    lease(lease_table, OTHER, 2)
+    table = partial(guard.read_lease, side.client("dynamodb"), side.parsed())
+    assert guard.held_elsewhere(table(), side.parsed()), "the guard's first look"
+    lease(lease_table, REGION, 3)
+    with side.connection() as live, side.connection() as guarding:
+        outcomes: list[list[str]] = []
+        guarded = threading.Thread(target=lambda: outcomes.append(guard.fence(guarding, table, side.parsed())))
+
+        def check() -> None:
+            """Going live has its turn when it asks for the last time."""
+            guard.refuse_if_held_elsewhere(table(), side.parsed())
+            if ask(side, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = %s", PAUSING)[0][0]:
+                guarded.start()
+                until("the guard waits for its turn", lambda: ask(side, WAITING) == [(1,)], 120)
+
+        target = Target(live, FernetKeys(side.fernet_key))
+        found = open_snapshot(side.store, side.client("kms"), side.parsed(), SNAPSHOT)
+        assert go_live(target, found, side.parsed(), 0, check=check).unpaused == 4
+        guarded.join()
+    assert outcomes == [[]]
+    assert len(unpaused(side)) == 4
+    assert record(side) is None
+
+
+@pytest.mark.any_airflow
+def test_going_live_waits_for_the_lease(sides: Callable[..., Side], lease_table: str) -> None:
+    """Failure covered: the lease was taken in its home a moment ago, this Region's replica does not show it yet, and
+    the guard pauses again what goes live now."""
+    source = sides("source")
+    source.snapshot(SNAPSHOT)
+    side = sides("empty", environment=source.environment)
+    side.restore_state(SNAPSHOT)
+    pretend_parsed(side, read(source))
+    found = open_snapshot(side.store, side.client("kms"), side.parsed(), SNAPSHOT)
+    looks: list[str] = []
+
+    def check() -> None:
+        looks.append("")
+        if len(looks) == moves_at:
+            lease(lease_table, moves_to, len(looks))
+        guard.refuse_if_held_elsewhere(
+            guard.read_lease(side.client("dynamodb"), side.parsed()),
+            side.parsed(),
+        )
+
+    lease(lease_table, OTHER, 1)
+    before = everything(side)
+    moves_at, moves_to = 3, REGION
+    with side.connection() as connection:
+        target = Target(connection, FernetKeys(side.fernet_key))
+        with pytest.raises(HeldElsewhere, match="us-west-2 holds the lease"):
+            go_live(target, found, side.parsed(), 0, check=check)
+        assert len(looks) == 1
+        assert everything(side) == before
+
+        # It had the lease, and lost it before it went live.
+        lease(lease_table, REGION, 1)
+        looks.clear()
+        moves_at, moves_to = 2, OTHER
+        with pytest.raises(HeldElsewhere):
+            go_live(target, found, side.parsed(), 0, check=check)
+        assert everything(side) == before
+
+        looks.clear()
+        moves_at, moves_to = 3, REGION
+        assert go_live(target, found, side.parsed(), 60, poll_seconds=0.05, check=check).unpaused == 4
+        assert len(looks) == 4
 
 
 @pytest.mark.any_airflow

@@ -22,6 +22,7 @@ from continuity.portable_rest import last_due, would_repeat
 from continuity.portable_snapshot import Reader
 from continuity.reading import state_rows
 from continuity.secrets import DataKey
+from continuity.settings import Settings
 from continuity.staging import copy_line
 from continuity.storage import GzipUpload, SnapshotStore
 
@@ -176,15 +177,27 @@ def test_the_guard_fences_without_the_database_too() -> None:
         {"dag_id": "continuity_guard", "paused": False},
     ]
     api, sdk = Api(dags=listing), Sdk()
-    lease = guard.Lease("eu-west-1", 3)
-    assert guard.fence_by_rest(api, sdk, lease) == ["b", "a"]  # type: ignore[arg-type]
+    settings = Settings.parse(
+        {**dict.fromkeys(("environment", "snapshot_bucket", "kms_key", "lease_table"), "x"), "region": "us-east-1"}
+    )
+    leases = [guard.Lease("eu-west-1", 3)] * 20
+
+    def fence() -> list[str]:
+        return guard.fence_by_rest(api, sdk, leases.pop, settings)  # type: ignore[arg-type]
+
+    assert fence() == ["b", "a"]
     assert api.paused == ["b", "a"]
     listing[:] = [{"dag_id": "unreachable", "paused": False}, {"dag_id": "c", "paused": False}]
     with pytest.raises(ContinuityError, match="these DAGs cannot be paused without the database: unreachable"):
-        guard.fence_by_rest(api, sdk, lease)  # type: ignore[arg-type]
+        fence()
     record = json.loads(sdk.variables["continuity_guard"])
     assert record["paused"] == ["a", "b", "c", "unreachable"]
     assert api.paused == ["b", "a", "unreachable", "c"]
+    api.paused.clear()
+    leases[:] = [guard.Lease("us-east-1", 4), *[guard.Lease("eu-west-1", 3)] * 2]
+    listing[:] = [{"dag_id": "d", "paused": False}, {"dag_id": "e", "paused": False}]
+    assert fence() == ["d"], "the lease moved here in between"
+    assert api.paused == ["d"]
 
 
 def test_only_a_database_that_may_come_back_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
