@@ -38,89 +38,9 @@ FUNCTIONS = (
 )
 
 #: The states that several machines go through, and what of them is each machine's own.
-SHARED_STATES: Mapping[str, Mapping[str, Mapping[str, str]]] = {
-    "bring_back": {
-        "failover": {
-            "wanted_snapshot_path": "$.input.snapshot_id",
-            "recorded_snapshot_path": "$.lease.snapshot_id",
-            "since_path": "$.lease.since",
-            "replace": '"replace.$": "$.input.replace"',
-            "before_live_failed": "Failed",
-            "after_selection": "RecordSnapshot",
-            "when_ready": "HideDagsAgain",
-            "after_restore": "RevealDags",
-            "after_going_live": "MarkLive",
-        },
-        "resume": {
-            "wanted_snapshot_path": "$.begun.snapshot_id",
-            "recorded_snapshot_path": "$.begun.snapshot_id",
-            "since_path": "$.begun.since",
-            "replace": '"replace": false',
-            "before_live_failed": "Failed",
-            "after_selection": "HideDags",
-            "when_ready": "HideDagsAgain",
-            "after_restore": "RevealDags",
-            "after_going_live": "PublishUrl",
-        },
-    },
-    "drained_snapshot": {
-        "hibernate": {
-            "after_snapshot": "RecordSnapshot",
-            "portable_advice": " Set accept_portable to give that up.",
-        },
-    },
-    "ensure": {
-        "failover": {
-            "machine": "failover",
-            "more_to_hide": ', "snapshot_id.$": "$.snapshot.snapshot_id", "since.$": "$.lease.since"',
-            "more_to_ensure": ', "snapshot_id.$": "$.snapshot.snapshot_id"',
-            "more_of_ensure": "",
-            "before_live_failed": "Failed",
-            "after_ensure": "StartPolling",
-            "after_available": "WaitingSince",
-        },
-        "resume": {
-            "machine": "resume",
-            "more_to_hide": ', "snapshot_id.$": "$.snapshot.snapshot_id", "since.$": "$.begun.since"',
-            "more_to_ensure": ', "snapshot_id.$": "$.snapshot.snapshot_id"',
-            "more_of_ensure": ', "published_version.$": "$.Payload.published_version"',
-            "before_live_failed": "Failed",
-            "after_ensure": "StartPolling",
-            "after_available": "WaitingSince",
-        },
-    },
-    "mark_awake": {
-        "hibernate": {
-            "mark_failure_path": "$.mark_failure",
-            "after_awake": "Failed",
-        },
-        "resume": {
-            "mark_failure_path": "$.failure",
-            "after_awake": "WhichWay",
-        },
-    },
-    "put_back": {
-        "hibernate": {
-            "put_back_failed": "LeftPaused",
-            "put_back_failure_path": "$.put_back",
-            "after_put_back": "MarkAwake",
-        },
-        "resume": {
-            "put_back_failed": "Failed",
-            "put_back_failure_path": "$.failure",
-            "after_put_back": "MarkAwake",
-        },
-    },
-    "removal": {
-        "hibernate": {
-            "removed_snapshot_path": "$.recorded.snapshot_id",
-            "drained_at_path": "$.drained.at",
-            "remove_failed": "PutBack",
-            "after_removal": "MarkAsleep",
-            "removal_advice": "Start hibernate or resume again: either goes on from there.",
-        },
-    },
-}
+SHARED_STATES: Mapping[str, Mapping[str, Mapping[str, str]]] = json.loads(
+    (TEMPLATES / "shared_states.json").read_text(encoding="utf-8")
+)
 
 Value = str | int | bool | Mapping[str, str]
 
