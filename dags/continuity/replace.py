@@ -43,9 +43,9 @@ FORGOTTEN = (guard.VARIABLE, drain.VARIABLE)
 HEADROOM = 4
 
 
-def make_room(connection: Any, catalog: Catalog, plan: Plan, mark: Ledger, *, replace: bool) -> dict[str, int]:
+def make_room(connection: Any, catalog: Catalog, plan: Plan, mark: Ledger, *, replace: bool) -> dict[str, int] | None:
     """Where the snapshot of `mark` is to replace what is here, write that ledger and delete the history; returns the
-    offsets of ids that may be used again.
+    offsets of ids that may be used again, None where nothing is replaced.
 
     Raises RestoreRefused where nothing may be replaced, or something is at work.
     """
@@ -62,7 +62,7 @@ def make_room(connection: Any, catalog: Catalog, plan: Plan, mark: Ledger, *, re
         return True
 
     if not patiently(connection, begin):
-        return {}
+        return None
     log.info("snapshot %s replaces what this environment holds", mark.snapshot_id)
     patiently(connection, lambda cursor: _end_history(cursor, catalog))
     with transaction(connection) as cursor:
@@ -118,9 +118,13 @@ def going(cursor: Any, table: Table, catalog: Catalog, settings: Settings) -> sq
     return sql.SQL(" AND ").join(conditions)
 
 
-def reserve(connection: Any, catalog: Catalog, highest: Mapping[str, int], former: Mapping[str, int]) -> dict[str, int]:
-    """As `reserve_ids`; where there is room the ids of what was replaced are used again, since replacing once an hour
-    would use up all there are. `highest`: as there; `former`: offsets that were used before."""
+def reserve(
+    connection: Any, catalog: Catalog, highest: Mapping[str, int], former: Mapping[str, int] | None
+) -> dict[str, int]:
+    """As `reserve_ids`; where something is replaced its ids are used again if there is room, since replacing once an
+    hour would use up all there are. `former`: what `make_room` returned."""
+    if former is None:
+        return reserve_ids(connection, catalog, highest)
     with transaction(connection) as cursor:
         again = {
             name: former[name]
