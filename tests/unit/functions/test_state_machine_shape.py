@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -168,11 +169,18 @@ def test_no_sdk_integration_answers_with_configuration(machine: str) -> None:
     }
 
 
-@pytest.mark.parametrize("machine", ["failover", "hibernate", "replicate_existing", "resume"])
-def test_polling_is_counted(machine: str) -> None:
+POLLED = [(machine, name) for machine, name, _ in STATES if re.fullmatch("Count(Removal)?Poll", name)]
+
+
+def test_polls_are_found() -> None:
+    assert {machine for machine, _ in POLLED} >= {"failover", "hibernate", "replicate_existing", "resume"}
+
+
+@pytest.mark.parametrize(("machine", "count"), POLLED)
+def test_polling_is_counted(machine: str, count: str) -> None:
     states = DEFINITIONS[machine]["States"]
-    assert states["CountPoll"]["Parameters"] == {"count.$": "States.MathAdd($.poll.count, 1)"}
-    (limit,) = states["PollsLeft"]["Choices"]
+    assert states[count]["Parameters"] == {"count.$": "States.MathAdd($.poll.count, 1)"}
+    (limit,) = states[states[count]["Next"]]["Choices"]
     assert limit["Variable"] == "$.poll.count"
     assert states[limit["Next"]]["Next"] == "Failed"
 
