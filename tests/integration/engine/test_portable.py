@@ -27,6 +27,7 @@ from tests.integration.engine.worker import Side
 from tests.postgres import Cluster, migrate
 
 FIRST = "20260401T000000Z-000000a1"
+LATER = "20260402T000000Z-000000a2"
 SOURCE = "2.10.3"
 
 
@@ -41,9 +42,9 @@ class Place(Side):
     def content(self) -> Content:
         return read_content(self.dsn, self.fernet_key)
 
-    def restore_portable(self, snapshot_id: str) -> tuple[Ledger, bool]:
+    def restore_portable(self, snapshot_id: str, *, replace: bool = False) -> tuple[Ledger, bool]:
         with self._target() as target:
-            return restore_portable(target, self._open(snapshot_id), self.parsed())
+            return restore_portable(target, self._open(snapshot_id), self.parsed(), replace=replace)
 
     def parse(self, *dag_ids: str) -> None:
         """Do what Airflow's parser does to the rows of these DAGs: they are there, and their next run is to come."""
@@ -262,6 +263,33 @@ def test_a_second_restore_changes_nothing_and_another_mode_is_refused(pair: tupl
         target.restore_state(FIRST)
 
 
+@pytest.mark.parametrize("version", [SOURCE, "3.3.1"])
+def test_what_never_went_live_gives_way_to_what_is_portable(places: Callable[..., Place], version: str) -> None:
+    """Failure covered: what the snapshot before had beyond it stays: variables, runs and all that hangs on them."""
+    source = places(SOURCE, filled=True)
+    source.snapshot(FIRST)
+    target, new = places(version), places(version)
+    if version == SOURCE:
+        target.restore_state(FIRST)
+        target.restore_history(FIRST)
+        with pytest.raises(RestoreRefused, match=r'so it cannot be in portable mode: .* with "replace": true'):
+            target.restore_portable(FIRST)
+        assert target.restore_portable(FIRST, replace=True)[0].replaced
+    else:
+        target.restore_portable(FIRST)
+    ask(source, "DELETE FROM variable WHERE key LIKE 'var 1%%'")
+    ask(source, "DELETE FROM slot_pool WHERE pool <> 'default_pool'")
+    ask(source, "DELETE FROM dag_run WHERE dag_id = 'dag_2'")
+    source.snapshot(LATER)
+    ledger, already = target.restore_portable(LATER)
+    assert (ledger.replaced, already) == (True, False)
+    assert new.restore_portable(LATER)[0].left_out == ledger.left_out
+    assert target.content() == new.content()
+    counts = [{name: len(rows) for name, rows in everything(place).items()} for place in (target, new)]
+    stays = {"log_template": counts[0]["log_template"], "dag_bundle": counts[0].get("dag_bundle")}
+    assert counts[0] == counts[1] | {name: count for name, count in stays.items() if count is not None}
+
+
 def test_runs_of_its_own_are_not_overwritten(pair: tuple[Place, Place]) -> None:
     source, target = pair
     (dag_id, run_id, date) = next((dag, *row[:1], row[2]) for dag, row in source.content().last_runs.items())
@@ -298,10 +326,10 @@ def test_no_pool_is_locked_before_all_else_is_carried(
     carried: list[str] = []
     carry = Carrier.carry
 
-    def watched(carrier: Carrier, entry: Any) -> int:
+    def watched(carrier: Carrier, entry: Any, *others: Any) -> int:
         carried.append(entry.name)
         assert ask(target, "SELECT pool FROM slot_pool FOR UPDATE NOWAIT")
-        return carry(carrier, entry)
+        return carry(carrier, entry, *others)
 
     monkeypatch.setattr(Carrier, "carry", watched)
     restore(target, FIRST)

@@ -30,6 +30,7 @@ MANY_SEEDS = 100
 #: Real schedulers take minutes: where time is short, these tests share out the versions, the oldest and the newest.
 ON_ONE: dict[str, Callable[[tuple[str, ...]], tuple[str, ...]]] = {
     "test_live_restore": lambda versions: versions[:1],
+    "test_live_replace": lambda versions: versions[-1:],
     "test_continuation": lambda versions: versions[-1:],
 }
 #: Five minutes of a real scheduler, which a rehearsal of a sleep shows the gist of: for the long matrices, or by name.
