@@ -7,6 +7,9 @@ locals {
   region   = data.aws_region.this.id
   strategy = var.role == "standalone" ? null : coalesce(var.strategy, "backup_restore")
 
+  # Only a secondary has anything to keep ready; in a primary the strategy is told, and changes nothing.
+  keeps_standby = var.role == "secondary" && local.strategy == "warm_standby"
+
   # Names start with it. It carries the Region, because IAM is global, and leaves the longest role name within 64 characters: a name that
   # is too long or has an underscore (buckets take none) is cut and gets a hash, so that two of them never meet.
   hyphenated = replace(var.name, "_", "-")
@@ -72,6 +75,7 @@ module "storage" {
   snapshot_bucket              = var.snapshot_bucket
   additional_replication_rules = var.additional_replication_rules
   force_destroy                = var.force_destroy
+  send_events                  = local.keeps_standby
 }
 
 module "environment" {
@@ -98,6 +102,7 @@ module "continuity" {
   prefix                = local.prefix
   tags                  = var.tags
   role                  = var.role
+  strategy              = local.strategy
   peer                  = var.peer == null ? null : { region = var.peer.region, lease_table_arn = var.peer.lease_table_arn }
   peer_snapshot_bucket  = module.storage.peer_snapshot_bucket
   key_arn               = module.storage.key_arn
@@ -131,6 +136,7 @@ module "continuity" {
   prune              = var.prune
   heartbeat          = var.heartbeat
   failover           = var.failover
+  standby            = var.standby
   hibernation        = var.hibernation
   function_package   = var.function_package
   function_roles     = var.function_roles
@@ -153,4 +159,5 @@ module "observability" {
   verdict_every_minute       = var.heartbeat.schedule == "rate(1 minute)" && var.failover.health_function_arn == null
   snapshot_age_limit_minutes = local.max_age_minutes
   hibernates                 = var.hibernation != null
+  keeps_standby              = local.keeps_standby
 }

@@ -109,6 +109,24 @@ variable "preflight" {
   }
 }
 
+variable "standby" {
+  type = object({
+    schedule = optional(string, "rate(1 hour)")
+  })
+  description = <<-EOT
+    How a warm standby is kept: only with `strategy = "warm_standby"`, in the secondary.
+    - `schedule`: when it is compared with its spec, and created or updated where it differs: a rate or cron expression of EventBridge Scheduler, in UTC. A spec that arrives
+      in a snapshot bucket of this module is looked at at once, whatever the schedule; one in a bucket of your own is, too, if that tells EventBridge of its objects.
+  EOT
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^(rate\\((1 (minute|hour|day)|([2-9]|[1-9][0-9]+) (minutes|hours|days))\\)|cron\\(([0-9A-Z*,/?#-]+ ){5}[0-9*,/-]+\\))$", var.standby.schedule))
+    error_message = "`standby.schedule` must be a rate such as \"rate(1 hour)\", or a cron expression of six fields such as \"cron(0 5 * * ? *)\"."
+  }
+}
+
 variable "prune" {
   type = object({
     schedule     = optional(string)

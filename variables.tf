@@ -29,17 +29,22 @@ variable "role" {
 
 variable "strategy" {
   type        = string
-  description = "What the secondary holds ready: `backup_restore` (nothing runs; the environment is created at failover). Null, the default, means `backup_restore` in a primary or secondary, and none in a standalone."
+  description = <<-EOT
+    What the secondary holds ready:
+    - `backup_restore`: nothing runs; the environment is created at failover,
+    - `warm_standby`: the environment runs, kept in step with the primary's spec, its DAGs hidden; a failover restores into it.
+    Null, the default, means `backup_restore` in a primary or secondary, and none in a standalone. What acts on it is in the secondary; in the primary it is told only.
+  EOT
   default     = null
 
   validation {
-    condition     = var.strategy == null || !contains(["warm_standby", "hot_standby"], coalesce(var.strategy, "none"))
-    error_message = "`strategy` \"${coalesce(var.strategy, "none")}\" is not built yet; accepted: \"backup_restore\"."
+    condition     = var.strategy != "hot_standby"
+    error_message = "`strategy` \"hot_standby\" is not built yet; accepted: \"backup_restore\" and \"warm_standby\"."
   }
 
   validation {
     condition     = contains(["none", "backup_restore", "warm_standby", "hot_standby"], coalesce(var.strategy, "none"))
-    error_message = "`strategy` must be \"backup_restore\"."
+    error_message = "`strategy` must be \"backup_restore\" or \"warm_standby\"."
   }
 
   validation {
@@ -65,7 +70,7 @@ variable "environment_owner" {
 
   validation {
     condition     = var.role != "secondary" || var.environment_owner == "lifecycle"
-    error_message = "`environment_owner` must be \"lifecycle\" with role \"secondary\" and strategy \"backup_restore\": there the environment is created at failover, not by Terraform."
+    error_message = "`environment_owner` must be \"lifecycle\" with role \"secondary\": there the environment is created by the state machines, at failover or to stand by, not by Terraform."
   }
 }
 

@@ -28,12 +28,18 @@ variable "peer" {
   nullable    = false
 }
 
+variable "strategy" {
+  type        = string
+  description = "What the secondary holds ready: `backup_restore` or `warm_standby`. The same in both Regions."
+  default     = "backup_restore"
+}
+
 module "mwaa" {
   source = "../.."
 
   name              = "analytics"
   role              = "primary"
-  strategy          = "backup_restore"
+  strategy          = var.strategy
   environment_owner = "terraform"
   peer              = var.peer
   environment       = { airflow_version = "2.10.3", environment_class = "mw1.small" }

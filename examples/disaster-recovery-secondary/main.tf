@@ -15,17 +15,28 @@ provider "aws" {
   region = "us-west-2"
 }
 
+variable "strategy" {
+  type        = string
+  description = "What this Region holds ready: `backup_restore` (nothing) or `warm_standby` (the environment, kept in step). The same in both Regions."
+  default     = "backup_restore"
+}
+
 module "mwaa" {
   source = "../.."
 
   name              = "analytics"
   role              = "secondary"
-  strategy          = "backup_restore"
+  strategy          = var.strategy
   environment_owner = "lifecycle"
   peer              = { region = "us-east-1" }
   environment       = { airflow_version = "2.10.3", environment_class = "mw1.small" }
   network           = { cidr = "10.1.0.0/16", egress = "nat_single" }
   notifications     = { emails = ["on-call@example.com"] }
+}
+
+output "strategy" {
+  description = "The strategy in force."
+  value       = module.mwaa.strategy
 }
 
 output "peer" {

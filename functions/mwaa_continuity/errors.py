@@ -50,6 +50,14 @@ class BadSpec(ContinuityError):
     """A CreateEnvironment document, or what it refers to, is missing or not what MWAA accepts."""
 
 
+class NoSpec(BadSpec):
+    """There is no spec yet that an environment could be made of."""
+
+
+class CannotBeUpdated(ContinuityError):
+    """An environment differs from its spec in what MWAA cannot change."""
+
+
 class EnvironmentNotUsable(ContinuityError):
     """An environment stands in the way: it failed to be created, or is being deleted."""
 

@@ -19,6 +19,7 @@ UNITS: Final[Mapping[str, str]] = {
     "UnknownHealth": "Count",
     "EnvironmentChanging": "Count",
     "PreflightFailures": "Count",
+    "StandbyInStep": "Count",
     "SnapshotAgeSeconds": "Seconds",
     "SnapshotPortable": "Count",
     "SnapshotBytes": "Bytes",

@@ -9,10 +9,11 @@ from typing import Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from mwaa_continuity import aws, snapshots
+from mwaa_continuity.environments import IN_THE_WAY
 from mwaa_continuity.errors import BadSpec
 from mwaa_continuity.preflight_subject import Finding, Subject
-from mwaa_continuity.recreate import IN_THE_WAY
 from mwaa_continuity.settings import variable
+from mwaa_continuity.spec import ordered
 from mwaa_continuity.stored_spec import document_here, find_spec
 
 #: Versions in which MWAA creates environments, as of September 2026, by AWS's user guide ("Apache Airflow versions"),
@@ -97,11 +98,6 @@ def judge_version(version: str) -> Finding:
             True, f"{version} is newer than what is known here: MWAA's user guide says whether it is offered"
         )
     return Finding(False, f"{version} is not a version of MWAA's", upgrade)
-
-
-def ordered(version: str) -> tuple[int, ...]:
-    """A version as something that sorts; what is no number counts for nothing."""
-    return tuple(int(part) if part.isdigit() else -1 for part in version.split("."))
 
 
 def check_environment_quota(subject: Subject) -> Finding:

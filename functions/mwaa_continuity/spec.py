@@ -44,12 +44,27 @@ def service_model() -> ServiceModel:
     return Session().get_service_model("mwaa")
 
 
+def input_of(operation: str) -> StructureShape:
+    """The input of an operation of MWAA."""
+    shape = service_model().operation_model(operation).input_shape
+    if not isinstance(shape, StructureShape):
+        raise TypeError(f"botocore's model of MWAA has no input for {operation}")
+    return shape
+
+
 def create_shape() -> StructureShape:
     """The input of CreateEnvironment."""
-    shape = service_model().operation_model("CreateEnvironment").input_shape
-    if not isinstance(shape, StructureShape):
-        raise TypeError("botocore's model of MWAA has no input for CreateEnvironment")
-    return shape
+    return input_of("CreateEnvironment")
+
+
+def update_members() -> set[str]:
+    """What UpdateEnvironment can change."""
+    return set(input_of("UpdateEnvironment").members)
+
+
+def ordered(version: str) -> tuple[int, ...]:
+    """A version as something that sorts; what is no number counts for nothing."""
+    return tuple(int(part) if part.isdigit() else -1 for part in version.split("."))
 
 
 def from_environment(environment: Mapping[str, Any]) -> Document:

@@ -10,7 +10,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from mwaa_continuity import aws, events, snapshots, spec
-from mwaa_continuity.errors import BadSpec
+from mwaa_continuity.errors import BadSpec, NoSpec
 from mwaa_continuity.settings import Settings, variable
 from mwaa_continuity.spec import Document
 
@@ -37,7 +37,7 @@ def find_spec(s3: Any, settings: Settings, snapshot_id: str | None) -> StoredSpe
     """The spec to use: the snapshot's, else what was last observed of the primary, else what Terraform published.
 
     In the Region whose environment it is (a resume), what Terraform published last for it, with the snapshot's version
-    of Airflow. Raises `BadSpec` where there is none, naming where it was looked for.
+    of Airflow. Raises `NoSpec` where there is none, naming where it was looked for.
     """
     bucket, primary = variable("SNAPSHOT_BUCKET"), variable("PRIMARY_REGION")
     if primary == settings.region:
@@ -51,7 +51,7 @@ def find_spec(s3: Any, settings: Settings, snapshot_id: str | None) -> StoredSpe
         if found is not None:
             # Whose environment it is: a snapshot's spec says so in its metadata, the others in their name.
             return StoredSpec(parse(found.body, key), found.metadata.get("region", primary), key)
-    raise BadSpec(f"bucket {bucket} holds no spec; looked for: {', '.join(keys)}")
+    raise NoSpec(f"bucket {bucket} holds no spec; looked for: {', '.join(keys)}")
 
 
 def own_spec(s3: Any, settings: Settings, snapshot_id: str | None) -> StoredSpec:

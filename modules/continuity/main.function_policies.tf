@@ -158,6 +158,12 @@ locals {
         Resource = [local.spec_objects, "${var.snapshot_bucket.arn}/snapshots/${var.name}/*/spec.json"]
       },
       {
+        Sid      = "RememberRevealed"
+        Effect   = "Allow"
+        Action   = ["s3:PutObject"]
+        Resource = "${var.snapshot_bucket.arn}/spec/${var.name}/revealed.${local.region}.json"
+      },
+      {
         Sid      = "HideAndRevealDags"
         Effect   = "Allow"
         Action   = ["s3:DeleteObjectVersion", "s3:PutObject"]
@@ -252,6 +258,7 @@ locals {
         },
       ] : statement if var.role == "secondary"],
       [for statement in local.removal_statements : statement if local.hibernates],
+      [for statement in local.standby_statements : statement if local.keeps_standby],
     )
     restore = [
       local.get_environment,

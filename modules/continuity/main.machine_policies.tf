@@ -9,6 +9,7 @@ locals {
     replicate_existing = ["replicate_existing"]
     retention          = ["retention"]
     preflight          = ["preflight"]
+    standby            = ["lease", "recreate"]
     hibernate          = ["backup", "hibernation", "preflight", "recreate"]
     resume             = ["backup", "hibernation", "recreate", "restore"]
   }
@@ -35,6 +36,7 @@ locals {
     failover  = []
     hibernate = []
     resume    = []
+    standby   = []
   }
 }
 

@@ -4,7 +4,7 @@ locals {
   machines_of_role = {
     standalone = concat(["retention", "snapshot"], local.hibernates ? ["hibernate", "resume"] : [])
     primary    = ["replicate_existing", "retention", "snapshot"]
-    secondary  = ["failover", "heartbeat_check", "preflight", "retention", "snapshot"]
+    secondary  = concat(["failover", "heartbeat_check", "preflight", "retention", "snapshot"], local.keeps_standby ? ["standby"] : [])
   }
   machines = toset(local.machines_of_role[var.role])
 
@@ -68,6 +68,11 @@ locals {
       }
       preflight = {
         expression   = var.preflight.schedule
+        max_age      = 3600
+        max_attempts = 3
+      }
+      standby = {
+        expression   = var.standby.schedule
         max_age      = 3600
         max_attempts = 3
       }

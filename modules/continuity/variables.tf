@@ -259,6 +259,26 @@ variable "failover" {
   nullable    = false
 }
 
+variable "strategy" {
+  type        = string
+  description = "What a secondary holds ready: `backup_restore` (nothing) or `warm_standby` (the environment, its user DAGs hidden); null where there is no secondary."
+  default     = null
+
+  validation {
+    condition     = contains(["none", "backup_restore", "warm_standby"], coalesce(var.strategy, "none"))
+    error_message = "strategy must be backup_restore or warm_standby."
+  }
+}
+
+variable "standby" {
+  type = object({
+    schedule = optional(string, "rate(1 hour)")
+  })
+  description = "When a warm standby is looked at (`schedule`: an expression of EventBridge Scheduler, in UTC), beside the moments in which its spec arrives."
+  default     = {}
+  nullable    = false
+}
+
 variable "hibernation" {
   type = object({
     hibernate       = optional(string)

@@ -10,6 +10,7 @@ locals {
       aws_cloudwatch_metric_alarm.unknown_health,
       [aws_cloudwatch_metric_alarm.snapshot_age, aws_cloudwatch_metric_alarm.snapshot_portable],
       aws_cloudwatch_metric_alarm.preflight,
+      aws_cloudwatch_metric_alarm.standby,
       values(aws_cloudwatch_metric_alarm.function_errors),
     ) : { name = alarm.alarm_name, arn = alarm.arn }
   ]
@@ -86,6 +87,26 @@ resource "aws_cloudwatch_metric_alarm" "preflight" {
   comparison_operator = "GreaterThanThreshold"
   threshold           = 0
   # What was found lasts until the next preflight.
+  treat_missing_data = "ignore"
+  alarm_actions      = [local.topic_arn]
+  ok_actions         = [local.topic_arn]
+  tags               = var.tags
+}
+
+resource "aws_cloudwatch_metric_alarm" "standby" {
+  count = var.keeps_standby ? 1 : 0
+
+  alarm_name          = "${var.prefix}-standby"
+  alarm_description   = "The standby of ${var.name} in ${local.region} is not in step with its spec, and nothing under way brings it there: a failover would go live in an environment that is unlike the primary's. The last executions of the state machine standby say what differs and why."
+  namespace           = "MwaaContinuity"
+  metric_name         = "StandbyInStep"
+  dimensions          = { Environment = var.name }
+  statistic           = "Minimum"
+  period              = 60
+  evaluation_periods  = 1
+  comparison_operator = "LessThanThreshold"
+  threshold           = 1
+  # What was found lasts until the next look; while it is created or updated nothing is published.
   treat_missing_data = "ignore"
   alarm_actions      = [local.topic_arn]
   ok_actions         = [local.topic_arn]

@@ -21,6 +21,7 @@ locals {
         limit   = null
         shown   = contains(keys(var.function_arns), "preflight")
       },
+      { title = "Standby in step with its spec (1: it is)", metrics = ["StandbyInStep"], limit = null, shown = var.keeps_standby },
     ] : graph if graph.shown
   ]
 

@@ -9,6 +9,7 @@ locals {
     hibernate          = "The environment was not put away, unless the cause says that it is being deleted; its DAGs run as before, unless the cause is LeftPaused. Look at the cause; starting hibernate again, or resume, goes on from where it is."
     resume             = "The environment did not come back as it was. Look at the cause and mend it, then start the state machine again: it goes on from where the environment is. The snapshot is kept."
     preflight          = "If the other Region were lost now, its environment might not be created here, or not start. Nothing was changed. The log of the function preflight says what each of the checks named in the cause found, its answer to an invocation by hand what to do. Mend that, then start the state machine again."
+    standby            = "The standby was not brought in step with its spec. A failover would still use it where it is available, else create it. Look at the cause: it says what differs and what to do. The state machine looks again by its schedule, and when a spec arrives."
     retention          = "Superseded snapshots were not all tagged: nothing is lost, but the bucket grows until this is mended. Look at the cause; the next scheduled run goes on from here."
     replicate_existing = "Objects that were in the buckets before replication was set up are not all in the other Region. Look at the cause and start the state machine again."
   }
@@ -22,6 +23,10 @@ locals {
     hibernate = {
       output   = "*fell_asleep*"
       sentence = "The MWAA environment ${var.name} in <region> sleeps since <time>: it was deleted after a snapshot of it was verified. The state machine resume brings it back, by schedule or by hand. Snapshot: <output>. Execution: <execution>"
+    }
+    standby = {
+      output   = "*brought_in_step*"
+      sentence = "The standby of the MWAA environment ${var.name} in <region> was created or updated, and is in step with its spec since <time>: <output>. Its DAGs stay hidden; nothing runs there until a failover. Execution: <execution>"
     }
     resume = {
       output   = "*came_back*"

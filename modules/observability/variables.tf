@@ -99,6 +99,13 @@ variable "hibernates" {
   nullable    = false
 }
 
+variable "keeps_standby" {
+  type        = bool
+  description = "Whether this Region keeps a warm standby, which is to be in step with its spec."
+  default     = false
+  nullable    = false
+}
+
 variable "snapshot_age_limit_minutes" {
   type        = number
   description = "Age in minutes from which the newest snapshot is too old."

@@ -54,6 +54,14 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "this" {
   }
 }
 
+# To EventBridge alone: it costs nothing where no rule asks for it, and a rule of the caller's own can be added beside.
+resource "aws_s3_bucket_notification" "this" {
+  for_each = var.send_events ? local.created_buckets : {}
+
+  bucket      = aws_s3_bucket.this[each.key].id
+  eventbridge = true
+}
+
 data "aws_iam_policy_document" "bucket" {
   for_each = local.created_buckets
 

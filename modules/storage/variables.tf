@@ -97,6 +97,13 @@ variable "key" {
   }
 }
 
+variable "send_events" {
+  type        = bool
+  description = "Whether the buckets of this module tell EventBridge of their objects. A bucket of the caller's own is left as it is."
+  default     = false
+  nullable    = false
+}
+
 variable "environment_key" {
   type = object({
     arn    = optional(string)

@@ -54,6 +54,23 @@ run "disaster_recovery_secondary" {
   }
 }
 
+run "disaster_recovery_secondary_that_stands_by" {
+  command = plan
+
+  module {
+    source = "./examples/disaster-recovery-secondary"
+  }
+
+  variables {
+    strategy = "warm_standby"
+  }
+
+  assert {
+    condition     = output.strategy == "warm_standby"
+    error_message = "The strategy is the caller's to choose."
+  }
+}
+
 run "disaster_recovery_primary" {
   command = plan
 

@@ -20,17 +20,32 @@ run "good_input_is_accepted" {
   }
 }
 
-run "a_strategy_that_is_not_built_is_refused" {
+run "a_standby_is_accepted" {
   command = plan
 
   variables {
     strategy = "warm_standby"
+    standby  = { schedule = "rate(30 minutes)" }
   }
 
-  expect_failures = [var.strategy]
+  assert {
+    condition     = output.strategy == "warm_standby"
+    error_message = "A secondary may stand by."
+  }
 }
 
-run "so_is_the_other_one" {
+run "a_standby_schedule_in_words_is_refused" {
+  command = plan
+
+  variables {
+    strategy = "warm_standby"
+    standby  = { schedule = "hourly" }
+  }
+
+  expect_failures = [var.standby]
+}
+
+run "a_strategy_that_is_not_built_is_refused" {
   command = plan
 
   variables {

@@ -137,3 +137,19 @@ run "a_standalone_that_hibernates_has_the_machines_and_an_address" {
     error_message = "A standalone that hibernates must have both machines, and tell where the address is."
   }
 }
+
+run "a_warm_standby_is_the_secondarys" {
+  variables {
+    strategy = "warm_standby"
+  }
+
+  assert {
+    condition     = keys(output.state_machine_arns) == ["failover", "heartbeat_check", "preflight", "retention", "snapshot", "standby"]
+    error_message = "A secondary that stands by must have the machine that keeps the standby."
+  }
+
+  assert {
+    condition     = keys(output.peer) == keys(run.the_secondary_has_no_environment_resource.peer)
+    error_message = "What the two Regions tell each other does not depend on the strategy."
+  }
+}

@@ -94,6 +94,8 @@ class Observer:
     arrival: Arrival
     start_seconds: float = 420.0
     arrival_seconds: float = 600.0
+    #: URL of the database of an environment that is there already, with the audit in it.
+    standing_by: str = ""
 
     def wait_for_start(self) -> None:
         """Until the machine runs."""
@@ -111,6 +113,9 @@ class Observer:
 
     def wait_for_environment(self) -> str:
         """Until the environment is available; installs the audit on the way. Returns the URL of its database."""
+        if self.standing_by:
+            self.arrival.available = self.arrival.started
+            return self.standing_by
         audited = ""
 
         def available() -> bool:

@@ -56,6 +56,11 @@ class Rehearsal:
         return self.folder / "effects"
 
     @property
+    def airflow_options(self) -> dict[str, str]:
+        """Options of Airflow, the same in every place."""
+        return {"rehearsal.effects_dir": str(self.effects_folder), "core.parallelism": "16"}
+
+    @property
     def regions(self) -> tuple[str, ...]:
         """Of the source and the target."""
         return tuple(dict.fromkeys((self.source.region, self.target.region)))
@@ -86,10 +91,7 @@ class Rehearsal:
             "name": NAME,
             "region": place.region,
             "airflow_version": self.airflow,
-            "airflow_configuration_options": {
-                "rehearsal.effects_dir": str(self.effects_folder),
-                "core.parallelism": "16",
-            },
+            "airflow_configuration_options": self.airflow_options,
         }
         with self.progress.step(f"terraform apply: {place.root}"):
             root = Root(place.root, self.folder / place.root, self.local.terraform_env, {**common, **variables})

@@ -32,10 +32,11 @@ class Scenario(ABC):
     def __init__(self, rehearsal: Rehearsal) -> None:
         self.rehearsal = rehearsal
 
-    @property
-    def unused_grants(self) -> Path:
-        """Grants that this scenario does not use, each with the reason why it stays."""
-        return Path(__file__).parent / "scenarios" / f"{self.name}.unused_grants.json"
+    @classmethod
+    def unused_grants(cls) -> list[Path]:
+        """Grants that this scenario, and those it builds on, do not use, each with the reason why it stays."""
+        names = dict.fromkeys(kind.name for kind in cls.__mro__ if issubclass(kind, Scenario) and "name" in vars(kind))
+        return [Path(__file__).parent / "scenarios" / f"{name}.unused_grants.json" for name in names]
 
     @abstractmethod
     def play(self) -> None:

@@ -16,7 +16,7 @@ from tests.rehearsal.wanted import Wanted
 def follow(rehearsal: Rehearsal, observer: Observer) -> None:
     """From the start of the machine that brings the environment until it is live; the first dump of the target."""
     evidence, target = rehearsal.evidence, rehearsal.target
-    with rehearsal.progress.step(f"creation: the environment in the {target.root}"):
+    with rehearsal.progress.step(f"the environment in the {target.root} is there"):
         url = observer.wait_for_environment()
         evidence.target_key = rehearsal.environment(target)["fernet_key"]
         shown = rehearsal.local.client("mwaa", target.region).get_environment(Name=NAME)["Environment"]

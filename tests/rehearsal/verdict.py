@@ -207,7 +207,7 @@ def _second_plans(rehearsal: Rehearsal) -> Check:
 def _iam(scenario: Scenario) -> list[Check]:
     rehearsal = scenario.rehearsal
     every = grants.all_grants(rehearsal.local.client("iam", rehearsal.target.region))
-    allowed = [*grants.read_allow_list(UNUSED_GRANTS), *grants.read_allow_list(scenario.unused_grants)]
+    allowed = [entry for path in (UNUSED_GRANTS, *scenario.unused_grants()) for entry in grants.read_allow_list(path)]
     result = grants.compare(every, rehearsal.local.get("authz"), allowed)
     denied = {f"{entry['role'].rsplit('/', 1)[-1]} {entry['action']} {entry['resource']}" for entry in result.denied}
     shown = {

@@ -24,6 +24,7 @@ MACHINES = (
     "resume",
     "retention",
     "snapshot",
+    "standby",
 )
 FUNCTIONS = (
     "backup",

@@ -581,3 +581,96 @@ run "hibernation_beside_another_region_is_refused" {
 
   expect_failures = [var.hibernation]
 }
+
+run "a_warm_standby_is_kept_by_schedule_and_when_its_spec_arrives" {
+  variables {
+    strategy = "warm_standby"
+  }
+
+  assert {
+    condition     = contains(keys(aws_sfn_state_machine.this), "standby") && aws_scheduler_schedule.this["standby"].schedule_expression == "rate(1 hour)"
+    error_message = "The standby is looked at every hour."
+  }
+
+  assert {
+    condition = jsondecode(aws_cloudwatch_event_rule.standby["spec"].event_pattern) == {
+      source      = ["aws.s3"]
+      detail-type = ["Object Created"]
+      detail = {
+        bucket = { name = ["analytics-snapshots"] }
+        object = { key = ["spec/analytics/binding.us-west-2.json", "spec/analytics/observed.us-east-1.json", "spec/analytics/published.us-east-1.json"] }
+      }
+    }
+    error_message = "What the functions themselves write below spec/ must start nothing."
+  }
+
+  # Failure covered: replication puts the user's own file over the one that hides the DAGs.
+  assert {
+    condition     = jsondecode(aws_cloudwatch_event_rule.standby["hidden"].event_pattern).detail == { bucket = { name = ["analytics-dags"] }, object = { key = ["dags/.airflowignore"] } }
+    error_message = "What lies over the file that hides the DAGs must be noticed at once."
+  }
+
+  assert {
+    condition = [for statement in jsondecode(aws_iam_role_policy.standby_events[0].policy).Statement : [statement.Action, statement.Resource]] == [
+      [["states:StartExecution"], "arn:aws:states:us-west-2:111122223333:stateMachine:analytics-us-west-2-standby"],
+    ]
+    error_message = "The rules may start the standby's machine, and nothing else."
+  }
+
+  assert {
+    condition     = jsondecode(aws_iam_role_policy.machine["standby"].policy).Statement[0].Resource == [for name in ["lease", "recreate"] : "arn:aws:lambda:us-west-2:111122223333:function:analytics-us-west-2-${name}"]
+    error_message = "The machine reads the lease and ensures, no more."
+  }
+
+  assert {
+    condition = [
+      for statement in jsondecode(aws_iam_role_policy.function["recreate"].policy).Statement : [statement.Action, statement.Resource]
+      if contains(["UpdateStandby", "RememberApplied"], statement.Sid)
+      ] == [
+      [["airflow:UpdateEnvironment"], "arn:aws:airflow:us-west-2:111122223333:environment/analytics"],
+      [["s3:PutObject"], "arn:aws:s3:::analytics-snapshots/spec/analytics/applied.us-west-2.json"],
+    ]
+    error_message = "Only its own environment may be updated."
+  }
+
+  assert {
+    condition     = !strcontains(aws_iam_role_policy.function["recreate"].policy, "DeleteEnvironment")
+    error_message = "A standby is never deleted by its machine."
+  }
+}
+
+run "without_a_standby_nothing_may_update_an_environment" {
+  assert {
+    condition     = !contains(keys(aws_sfn_state_machine.this), "standby") && length(aws_cloudwatch_event_rule.standby) == 0 && length(aws_iam_role.standby_events) == 0
+    error_message = "A secondary that holds nothing ready has no machine for it."
+  }
+
+  assert {
+    condition     = !strcontains(aws_iam_role_policy.function["recreate"].policy, "UpdateEnvironment")
+    error_message = "Without a standby nothing may update an environment."
+  }
+}
+
+run "a_primary_keeps_no_standby" {
+  variables {
+    role                       = "primary"
+    strategy                   = "warm_standby"
+    peer                       = { region = "us-east-1", lease_table_arn = "arn:aws:dynamodb:us-east-1:111122223333:table/analytics-us-east-1-lease" }
+    batch_replication_role_arn = "arn:aws:iam::111122223333:role/batch"
+  }
+
+  assert {
+    condition     = !contains(keys(aws_sfn_state_machine.this), "standby") && length(aws_cloudwatch_event_rule.standby) == 0
+    error_message = "What keeps a standby is in the secondary."
+  }
+}
+
+run "a_strategy_that_is_none_is_refused" {
+  command = plan
+
+  variables {
+    strategy = "hot_standby"
+  }
+
+  expect_failures = [var.strategy]
+}

@@ -225,6 +225,37 @@ run "a_secondary_that_could_not_take_over_is_told" {
   }
 }
 
+run "a_standby_that_is_not_in_step_is_told" {
+  variables {
+    keeps_standby = true
+    state_machine_arns = {
+      standby = "arn:aws:states:us-west-2:111122223333:stateMachine:analytics-us-west-2-standby"
+    }
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.standby[0].metric_name == "StandbyInStep" && aws_cloudwatch_metric_alarm.standby[0].comparison_operator == "LessThanThreshold" && aws_cloudwatch_metric_alarm.standby[0].treat_missing_data == "ignore"
+    error_message = "A standby that is behind raises the alarm, and it lasts until it is in step."
+  }
+
+  assert {
+    condition     = keys(aws_cloudwatch_event_rule.notice) == ["standby-failure", "standby-success"] && jsondecode(aws_cloudwatch_event_rule.notice["standby-success"].event_pattern).detail.output == [{ wildcard = "*brought_in_step*" }]
+    error_message = "What was created or updated is told; a look that found nothing to do is not."
+  }
+
+  assert {
+    condition     = strcontains(aws_cloudwatch_dashboard.this[0].dashboard_body, "StandbyInStep") && contains(output.alarm_names, "analytics-us-west-2-standby")
+    error_message = "The dashboard shows the standby, and its alarm."
+  }
+}
+
+run "where_nothing_stands_by_nothing_is_behind" {
+  assert {
+    condition     = length(aws_cloudwatch_metric_alarm.standby) == 0 && !strcontains(aws_cloudwatch_dashboard.this[0].dashboard_body, "StandbyInStep")
+    error_message = "Without a standby there is no metric of one."
+  }
+}
+
 run "where_no_preflight_is_scheduled_nothing_waits_for_one" {
   variables {
     role = "primary"

@@ -119,6 +119,24 @@ run "buckets_refuse_requests_without_tls" {
 }
 
 # Failure covered: backups expire by age while no new ones come.
+run "buckets_tell_of_their_objects_where_asked" {
+  variables {
+    send_events = true
+  }
+
+  assert {
+    condition     = toset(keys(aws_s3_bucket_notification.this)) == toset(["dag", "snapshot"]) && alltrue([for notification in aws_s3_bucket_notification.this : notification.eventbridge])
+    error_message = "Both buckets tell EventBridge, and nobody else."
+  }
+}
+
+run "buckets_tell_nobody_by_default" {
+  assert {
+    condition     = length(aws_s3_bucket_notification.this) == 0
+    error_message = "Without a standby a bucket's notifications are the caller's."
+  }
+}
+
 run "only_superseded_snapshots_and_work_expire" {
   assert {
     condition = alltrue([

@@ -23,11 +23,13 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state
 from moto.stepfunctions.parser.asl.component.state.fail import state_fail
 from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 
+from mwaa_continuity import spec
 from tests.tools.state_machine_templates import FUNCTIONS, MACHINES, example_variables, render
-from tests.unit.functions.conftest import NAME, SECONDARY, SNAPSHOTS, Account
+from tests.unit.functions.conftest import NAME, PRIMARY, SECONDARY, SNAPSHOTS, Account, environment
 
 SNAPSHOT = "20261121T080000Z-0123abcd"
 IGNORE = "dags/.airflowignore"
+OBSERVED = f"spec/{NAME}/observed.{PRIMARY}.json"
 PARSED = {"is_active": True, "is_paused": False}
 SETTINGS = {
     "poll_seconds": 1,
@@ -178,6 +180,13 @@ def become(account: Account, status: str, after: float = 0.2, parsed_after: floa
         threading.Timer(parsed_after, account.mwaa.dags.update, (parsed,)).start()
 
     account.mwaa.on_create = lambda document: threading.Timer(after, reach, (document,)).start()
+
+
+def observe(account: Account, **members: Any) -> None:
+    """The spec of the primary as the heartbeat check stored it, its files replicated."""
+    document = spec.from_environment(environment()) | members
+    del document["RequirementsS3ObjectVersion"]
+    account.put_json(OBSERVED, document)
 
 
 def restored() -> dict[str, Any]:

@@ -22,6 +22,7 @@ from tests.integration.functions.machines import (
     Region,
     become,
     definition,
+    observe,
 )
 from tests.tools.state_machine_templates import MACHINES
 from tests.unit.functions.conftest import NAME, PRIMARY, SECONDARY, environment
@@ -99,6 +100,11 @@ def nothing(_region: Region) -> str:
 
 
 def lose_primary(world: World) -> None:
+    create_as(world, "AVAILABLE")
+
+
+def lose_nothing(world: World) -> None:
+    observe(world.region.account)
     create_as(world, "AVAILABLE")
 
 
@@ -237,6 +243,16 @@ WAYS = {
     "preflight": Way("preflight", check_preflight, nothing, End(None, ""), {"Check": End(None, "")}),
     "replicate_existing": Way(
         "replicate_existing", replicate, nothing, End(None, ""), dict.fromkeys(("Start", "Status"), End(None, ""))
+    ),
+    "standby": Way(
+        "standby",
+        lose_nothing,
+        holder,
+        End(HIDDEN, PRIMARY),
+        {
+            **dict.fromkeys(("ReadLease", "HideDags", "EnsureEnvironment"), End(None, PRIMARY)),
+            "GetEnvironment": End(HIDDEN, PRIMARY),
+        },
     ),
     "retention": Way("retention", tag, nothing, End(None, ""), {"Tag": End(None, "")}),
     "snapshot": Way("snapshot", activate, holder, ACTIVE, dict.fromkeys(("Prepare", "TakeSnapshot", "Verify"), ACTIVE)),

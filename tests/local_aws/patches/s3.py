@@ -33,6 +33,23 @@ def bucket_policy_conditions() -> None:
     models.FakeBucket.get_permission = get_permission
 
 
+def notification_to_event_bridge() -> None:
+    """moto does not tell of EventBridge in GetBucketNotificationConfiguration: every plan sets it again. AWS does."""
+    get_bucket_notification = responses.S3Response.get_bucket_notification
+
+    def with_event_bridge(response: Any) -> Any:
+        found = response.backend.get_bucket_notification_configuration(response.bucket_name)
+        if found is None or found.event_bridge is None:
+            return get_bucket_notification(response)
+        response.data["Action"] = "GetBucketNotification"
+        if found.topic or found.queue or found.cloud_function:
+            raise NotImplementedError("EventBridge beside topics, queues or functions")
+        body = {"@xmlns": "http://s3.amazonaws.com/doc/2006-03-01/", "EventBridgeConfiguration": None}
+        return xmltodict.unparse({"NotificationConfiguration": body})
+
+    responses.S3Response.get_bucket_notification = with_event_bridge
+
+
 def replication_configuration() -> None:
     """moto answers GetBucketReplication with four fields of a rule and an empty filter. AWS answers what was put."""
 
@@ -70,4 +87,10 @@ def delete_markers() -> None:
     models.FakeDeleteMarker.dispose = dispose
 
 
-PATCHES = [bucket_policy_conditions, delete_markers, replication_configuration, replication_status]
+PATCHES = [
+    bucket_policy_conditions,
+    delete_markers,
+    notification_to_event_bridge,
+    replication_configuration,
+    replication_status,
+]

@@ -41,6 +41,7 @@ class Moments:
             Part("restore", "violet", self.available, self.state_restored),
             Part("go live", "green", self.state_restored, self.live),
         ]
+        rto = [part for part in rto if part.seconds > 0]  # what stands by is not created
         marks = [("cut", self.cut), ("snapshot complete", self.snapshot_complete), ("outage", self.outage)]
         marks.append(("live", self.live))
         first = self.first_new_run
@@ -79,10 +80,7 @@ class BackupRestore(Scenario):
     def play(self) -> None:
         """Both Regions, the workload, a snapshot, the outage, the failover, the secondary that goes on."""
         rehearsal = self.rehearsal
-        rehearsal.apply(
-            SECONDARY, primary_region=PRIMARY.region, in_flight=dict.fromkeys(sorted(self.fail_dags), "fail")
-        )
-        rehearsal.apply(PRIMARY, peer=rehearsal.outputs["secondary"]["peer"])
+        self._apply()
         source.start_workload(rehearsal)
         replication = rehearsal.start_machine("replicate_existing", PRIMARY)
         source.run_workload(rehearsal)
@@ -125,6 +123,17 @@ class BackupRestore(Scenario):
         self.rehearsal.local.post("outage", region=PRIMARY.region, down=False)
         super().tear_down()
 
+    def _apply(self) -> None:
+        """The secondary first: it owns what must outlive the primary."""
+        for place in (SECONDARY, PRIMARY):
+            self.rehearsal.apply(place, **self._variables(place))
+
+    def _variables(self, place: Place) -> dict[str, Any]:
+        """Those of a place's root, beside the common ones."""
+        if place == SECONDARY:
+            return {"primary_region": PRIMARY.region, "in_flight": dict.fromkeys(sorted(self.fail_dags), "fail")}
+        return {"peer": self.rehearsal.outputs["secondary"]["peer"]}
+
     def _take_snapshot(self) -> None:
         rehearsal = self.rehearsal
         with rehearsal.progress.step("take a snapshot"):
@@ -141,8 +150,8 @@ class BackupRestore(Scenario):
         """Switch the Region off; the failover runs by itself."""
         rehearsal = self.rehearsal
         rehearsal.local.post("outage", region=PRIMARY.region, down=True)
-        arrival = rehearsal.evidence.arrival = Arrival(since=time.time())
-        observer = Observer(rehearsal.narrator, SECONDARY.region, self._failover, rehearsal.folder, arrival)
+        rehearsal.evidence.arrival = Arrival(since=time.time())
+        observer = self._observer()
         with (
             rehearsal.progress.step("detection: the primary is gone"),
             rehearsal.planning("plan-without-primary", "secondary") as plans,
@@ -150,6 +159,11 @@ class BackupRestore(Scenario):
             observer.wait_for_start()
             self.plan_without_primary = plans["secondary"].result()
         target.follow(rehearsal, observer)
+
+    def _observer(self) -> Observer:
+        rehearsal = self.rehearsal
+        arrival = rehearsal.evidence.arrived
+        return Observer(rehearsal.narrator, SECONDARY.region, self._failover, rehearsal.folder, arrival)
 
     @property
     def _failover(self) -> str:

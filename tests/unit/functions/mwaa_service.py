@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import unquote
 
 Answer = tuple[int, dict[str, Any], str]
 
@@ -24,10 +25,12 @@ class MwaaService:
         self.dags: dict[str, dict[str, Any]] = {}
         self.runs: dict[tuple[str, str], dict[str, Any]] = {}
         self.created: list[dict[str, Any]] = []
+        self.updated: list[dict[str, Any]] = []
         self.calls: list[tuple[str, str, str]] = []
         self.failures: dict[str, Answer] = {}  #: operation -> what it answers instead
         self.on_run: Callable[[str, dict[str, Any]], None] = lambda _dag_id, _conf: None
         self.on_delete: Callable[[dict[str, Any]], None] = lambda _environment: None
+        self.on_update: Callable[[dict[str, Any]], None] = lambda _environment: None
         self.on_create: Callable[[dict[str, Any]], None] = lambda _document: None
         service = self
 
@@ -46,7 +49,7 @@ class MwaaService:
                 self.end_headers()
                 self.wfile.write(payload)
 
-            do_GET = do_PUT = do_POST = do_DELETE = answer
+            do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = answer
 
             def log_message(self, *_arguments: Any) -> None:
                 """Tests print no access log."""
@@ -63,11 +66,12 @@ class MwaaService:
 
     def handle(self, method: str, path: str, region: str, body: dict[str, Any]) -> Answer:
         """One request."""
-        name = path.rsplit("/", 1)[-1]
+        name = unquote(path).rsplit("/", 1)[-1]
         operation = {
             "GET": "GetEnvironment",
             "PUT": "CreateEnvironment",
-            "POST": "InvokeRestApi",
+            "PATCH": "UpdateEnvironment",
+            "POST": "TagResource" if path.startswith("/tags/") else "InvokeRestApi",
             "DELETE": "DeleteEnvironment",
         }[method]
         if path == "/environments":
@@ -76,8 +80,11 @@ class MwaaService:
         if operation in self.failures or operation == "ListEnvironments":
             return self.failures.get(operation) or self.names(region)
         if operation == "CreateEnvironment":
+            if self.environments.get((region, name), {}).get("Status") not in (None, "DELETED"):
+                return 400, {"message": f"Environment {name} already exists."}, "ValidationException"
             self.created.append({"Name": name, **body})
             made = {
+                "Arn": f"arn:aws:airflow:{region}:123456789012:environment/{name}",
                 "Status": "CREATING",
                 "CreatedAt": 2_000_000_000,
                 "WebserverUrl": f"https://{len(self.created)}.example",
@@ -88,13 +95,32 @@ class MwaaService:
         environment = self.environments.get((region, name))
         if environment is None:
             return 404, {"message": f"Environment {name} not found"}, "ResourceNotFoundException"
+        return self.of_existing(operation, environment, body)
+
+    def of_existing(self, operation: str, environment: dict[str, Any], body: dict[str, Any]) -> Answer:
+        """One request about an environment that is there."""
+        if operation == "InvokeRestApi":
+            return self.rest(body["Method"], body["Path"], body.get("Body") or {})
+        if operation == "UpdateEnvironment":
+            return self.update(environment, body)
+        if operation == "TagResource":
+            environment["Tags"] = {**environment.get("Tags", {}), **body["Tags"]}
         if operation == "DeleteEnvironment":
             environment["Status"] = "DELETING"
             self.on_delete(environment)
-            return 200, {}, ""
-        if operation == "GetEnvironment":
-            return 200, {"Environment": environment}, ""
-        return self.rest(body["Method"], body["Path"], body.get("Body") or {})
+        return 200, {"Environment": environment} if operation == "GetEnvironment" else {}, ""
+
+    def update(self, environment: dict[str, Any], body: dict[str, Any]) -> Answer:
+        """What is given replaces what was; subnets and logs that are not named stay."""
+        if environment["Status"] not in ("AVAILABLE", "UPDATE_FAILED"):
+            return 400, {"message": f"status {environment['Status']}"}, "ValidationException"
+        self.updated.append(body)
+        for name in ("NetworkConfiguration", "LoggingConfiguration"):
+            if name in body:
+                body = {**body, name: {**environment.get(name, {}), **body[name]}}
+        environment |= body | {"Status": "UPDATING"}
+        self.on_update(environment)
+        return 200, {"Arn": environment["Arn"]}, ""
 
     def names(self, region: str) -> Answer:
         """The environments of a Region."""

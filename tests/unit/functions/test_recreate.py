@@ -171,17 +171,29 @@ def test_hide_and_reveal(secondary: Account) -> None:
     assert IGNORE not in secondary.objects(DAGS)
 
 
-def test_a_second_attempt_does_not_hide_what_runs_already(secondary: Account) -> None:
+@pytest.mark.parametrize("made", [60, -60], ids=["created by the failover", "stood by before it"])
+def test_a_second_attempt_does_not_hide_what_runs_already(secondary: Account, made: int) -> None:
     """An attempt that failed after it revealed the DAGs is followed by one that finds them running."""
     since = 1_999_999_000
     assert call("hide", since=since) == {"outcome": "hidden"}
-    secondary.mwaa.environments[SECONDARY, NAME] = environment(SECONDARY) | {"CreatedAt": since + 60}
+    secondary.mwaa.environments[SECONDARY, NAME] = environment(SECONDARY) | {"CreatedAt": since + made}
     assert call("hide", since=since) == {"outcome": "already_hidden"}
-    call("reveal")
+    call("reveal", since=since)
     assert call("hide", since=since) == {"outcome": "revealed_before"}
     assert IGNORE not in secondary.objects(DAGS)
-    secondary.mwaa.environments[SECONDARY, NAME]["CreatedAt"] = since - 60
-    assert call("hide", since=since) == {"outcome": "hidden"}, "it is older than this failover"
+    secondary.mwaa.environments[SECONDARY, NAME]["CreatedAt"] = since + 600
+    assert call("hide", since=since) == {"outcome": "hidden"}, "it is another environment"
+
+
+def test_what_was_revealed_under_another_lease_is_hidden(secondary: Account) -> None:
+    secondary.mwaa.environments[SECONDARY, NAME] = environment(SECONDARY)
+    call("reveal", since=1_999_999_000)
+    assert call("hide", since=1_999_999_600) == {"outcome": "hidden"}
+
+
+def test_nothing_is_hidden_before_there_is_a_spec(account: Account) -> None:
+    assert call("hide") == {"outcome": "no_spec"}
+    assert not account.objects(DAGS)
 
 
 @pytest.mark.parametrize(
@@ -193,6 +205,9 @@ def test_a_second_attempt_does_not_hide_what_runs_already(secondary: Account) ->
         ({"action": "ensure", "poll_seconds": 0}, "poll_seconds is 0; accepted: a whole number from 1 to 3600"),
         ({"action": "ensure", "timeout_minutes": "120"}, "timeout_minutes is a string; accepted: a whole number"),
         ({"action": "hide", "since": -1}, "since is -1; accepted: a whole number"),
+        ({"action": "reveal", "since": "now"}, "since is a string; accepted: a whole number"),
+        ({"action": "ensure", "update": 1}, "update is a number; accepted: true or false"),
+        ({"action": "ensure", "update": True, "again": "yes"}, "again is a string; accepted: true or false"),
     ],
 )
 def test_bad_input_is_named_before_anything_is_touched(account: Account, event: Any, message: str) -> None:

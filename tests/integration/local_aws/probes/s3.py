@@ -46,6 +46,15 @@ def replication_configuration() -> Any:
     return [rule["Filter"], rule["DeleteMarkerReplication"], rule.get("SourceSelectionCriteria")]
 
 
+def notification_to_event_bridge() -> Any:
+    s3 = client("s3")
+    s3.create_bucket(Bucket="bucket")
+    s3.put_bucket_notification_configuration(
+        Bucket="bucket", NotificationConfiguration={"EventBridgeConfiguration": {}}
+    )
+    return s3.get_bucket_notification_configuration(Bucket="bucket").get("EventBridgeConfiguration")
+
+
 def delete_markers() -> Any:
     s3 = client("s3")
     s3.create_bucket(Bucket="bucket")

@@ -49,12 +49,18 @@ variable "airflow_configuration_options" {
   description = "Airflow options, the same in both Regions."
 }
 
+variable "strategy" {
+  type        = string
+  description = "What the secondary holds ready."
+  default     = "backup_restore"
+}
+
 module "continuity" {
   source = "../../../.."
 
   name              = var.name
   role              = "primary"
-  strategy          = "backup_restore"
+  strategy          = var.strategy
   environment_owner = "terraform"
   peer              = var.peer
   network           = { cidr = "10.0.0.0/16", egress = "nat_single" }

@@ -48,12 +48,18 @@ variable "in_flight" {
   description = "In-flight policy by DAG id."
 }
 
+variable "strategy" {
+  type        = string
+  description = "What the secondary holds ready."
+  default     = "backup_restore"
+}
+
 module "continuity" {
   source = "../../../.."
 
   name              = var.name
   role              = "secondary"
-  strategy          = "backup_restore"
+  strategy          = var.strategy
   environment_owner = "lifecycle"
   peer              = { region = var.primary_region }
   network           = { cidr = "10.1.0.0/16", egress = "nat_single" }
