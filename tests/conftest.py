@@ -41,6 +41,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="Airflow versions on which the loss of a Region is rehearsed, or 'all' (default: %(default)s)",
     )
     parser.addoption(
+        "--standbys",
+        default="none",
+        metavar="VERSION,...",
+        help="Airflow versions on which that is rehearsed with a standby, 'all' or 'none' (default: %(default)s)",
+    )
+    parser.addoption(
         "--hibernations",
         default=_HIBERNATED_VERSION,
         metavar="VERSION,...",
@@ -75,7 +81,7 @@ def circumstances(record_testsuite_property: Callable[[str, object], None], pyte
     asked = ["git", "describe", "--always", "--dirty"]
     shown = subprocess.run(asked, cwd=_REQUIREMENTS, text=True, capture_output=True, check=False).stdout
     record_testsuite_property("commit", shown.strip() or "no commit")
-    for option in ("--airflow-versions", "--rehearsals", "--hibernations", "--seeds"):
+    for option in ("--airflow-versions", "--rehearsals", "--standbys", "--hibernations", "--seeds"):
         record_testsuite_property(option, pytestconfig.getoption(option))
 
 
@@ -83,6 +89,8 @@ def chosen_versions(config: pytest.Config, option: str = "--airflow-versions") -
     """The Airflow versions an option names, oldest first. Raises `pytest.UsageError` for one that has no lock file."""
     locked = {path.stem.removeprefix("airflow-") for path in _REQUIREMENTS.glob("airflow-*.txt")}
     asked = str(config.getoption(option))
+    if (option, asked) == ("--standbys", "none"):
+        return ()
     wanted = locked if asked == "all" else {part.strip() for part in asked.split(",")}
     if unknown := wanted - locked:
         accepted = ", ".join([*_ordered(locked), "all"])

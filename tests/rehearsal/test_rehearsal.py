@@ -66,9 +66,12 @@ def test_an_interrupt_stops_everything() -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    for fixture, option in (("rehearsed", "--rehearsals"), ("put_to_sleep", "--hibernations")):
-        if fixture in metafunc.fixturenames:
-            metafunc.parametrize(fixture, chosen_versions(metafunc.config, option))
+    if "lost" in metafunc.fixturenames:
+        ways = {"backup_restore": "--rehearsals", "warm_standby": "--standbys"}
+        lost = [(way, version) for way, option in ways.items() for version in chosen_versions(metafunc.config, option)]
+        metafunc.parametrize("lost", lost, ids="-".join)
+    if "put_to_sleep" in metafunc.fixturenames:
+        metafunc.parametrize("put_to_sleep", chosen_versions(metafunc.config, "--hibernations"))
 
 
 def rehearse(scenario: str, airflow: str, output: Path) -> dict[str, Any]:
@@ -86,8 +89,9 @@ def rehearse(scenario: str, airflow: str, output: Path) -> dict[str, Any]:
 
 
 @pytest.mark.timeout(2400)
-def test_a_lost_region_comes_back_with_nothing_lost(rehearsed: str) -> None:
-    report = rehearse("backup_restore", rehearsed, BUILD / "reports" / f"rehearsal-{rehearsed}")
+def test_a_lost_region_comes_back_with_nothing_lost(lost: tuple[str, str]) -> None:
+    scenario, airflow = lost
+    report = rehearse(scenario, airflow, BUILD / "reports" / f"rehearsal-{scenario}-{airflow}")
     assert report["rpo_seconds"] > 0
     assert sum(report["rto_parts"].values()) == pytest.approx(report["rto_seconds"], abs=0.5)
 
