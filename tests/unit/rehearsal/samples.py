@@ -8,14 +8,19 @@ from tests.rehearsal.scenarios import backup_restore, hibernate
 OUTAGE = 1_780_000_000.0
 
 
-def lost() -> Story:
+def stood_by() -> Story:
+    """Of a Region that was lost while the other one stood by: nothing is created."""
+    return lost(creation_seconds=0)
+
+
+def lost(creation_seconds: float = 21) -> Story:
     """Of a Region that was lost."""
     return backup_restore.Moments(
         cut=OUTAGE - 41.3,
         snapshot_complete=OUTAGE - 36,
         outage=OUTAGE,
         failover_started=OUTAGE + 161,
-        available=OUTAGE + 182,
+        available=OUTAGE + 161 + creation_seconds,
         state_restored=OUTAGE + 197,
         live=OUTAGE + 216,
         first_new_run=OUTAGE + 219,
@@ -57,7 +62,7 @@ def sample_report(mismatched: int = 0, scenario: str = "backup_restore") -> Repo
         scenario=scenario,
         started=OUTAGE - 400,
         ended=OUTAGE + 330,
-        story={"backup_restore": lost, "hibernate": slept}[scenario](),
+        story={"backup_restore": lost, "hibernate": slept, "warm_standby": stood_by}[scenario](),
         tables=tables,
         checks=checks,
         versions={"Airflow": "2.10.3", "PostgreSQL": "15.14", "Terraform": "1.11.4"},
