@@ -143,6 +143,10 @@ def restore_history(target: Target, snapshot: Snapshot, settings: Settings) -> i
     call. Tables that no foreign key connects are carried side by side."""
     manifest = snapshot.manifest
     with transaction(target.connection) as cursor:
+        there = ledgers.read(cursor)
+        if there and there.snapshot_id != manifest.snapshot_id and (there.replaced or not there.state_at):
+            log.warning("snapshot %s gave way to %s: no history follows", manifest.snapshot_id, there.snapshot_id)
+            return 0
         ledger = ledgers.read_for(cursor, manifest.snapshot_id)
         if ledger and ledger.mode != FULL:
             log.info("snapshot %s was restored in %s mode: no history follows", manifest.snapshot_id, ledger.mode)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+import psycopg2
 import pytest
 from psycopg2 import sql
 
@@ -218,10 +219,12 @@ def test_a_failure_leaves_the_state_and_the_next_restore_goes_on(sides: Callable
         target.restore_state(LATER)
     assert state_of(target) == state
 
+    with pytest.raises(RestoreRefused, match=f"{LATER} was restored"):
+        target.go_live(FIRST)
+    assert target.restore_history(FIRST) == 0
     for act in (target.go_live, target.restore_history):
-        for snapshot_id, match in ((FIRST, f"{LATER} was restored"), (LATER, "has not been restored")):
-            with pytest.raises(ContinuityError, match=match):
-                act(snapshot_id)
+        with pytest.raises(ContinuityError, match="has not been restored"):
+            act(LATER)
     with pytest.raises(ContinuityError, match=f"snapshot {LATER} is to replace what this environment held"):
         target.snapshot(NEVER)
     ask(target, "UPDATE dag SET is_paused = false WHERE dag_id = 'dag_3'")
@@ -269,7 +272,7 @@ def test_history_that_is_still_carried_is_called_off(sides: Callable[..., Side])
     def carry_history() -> None:
         try:
             target.restore_history(FIRST)
-        except ContinuityError as error:
+        except (ContinuityError, psycopg2.Error) as error:
             failed.append(str(error))
 
     before = what_stays(target)
@@ -283,9 +286,8 @@ def test_history_that_is_still_carried_is_called_off(sides: Callable[..., Side])
         until("its session is ended", lambda: failed, 120)
     carried.join()
     replaced.join()
-    assert failed[0].startswith("table log: ")
-    with pytest.raises(RestoreRefused, match=f"snapshot {LATER} was restored into this environment already"):
-        target.restore_history(FIRST)
+    assert "connection" in failed[0]
+    assert target.restore_history(FIRST) == 0, "tried again, it finds nothing more to do"
     target.restore_history(LATER)
     assert_holds(source, target, LATER, before)
 
