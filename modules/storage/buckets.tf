@@ -54,7 +54,7 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "this" {
   }
 }
 
-# To EventBridge alone: it costs nothing where no rule asks for it, and a rule of the caller's own can be added beside.
+# To EventBridge alone: a rule of the caller's own can be added beside.
 resource "aws_s3_bucket_notification" "this" {
   for_each = var.send_events ? local.created_buckets : {}
 
