@@ -184,8 +184,8 @@ def test_what_ran_gives_way_where_that_is_said(sides: Callable[..., Side]) -> No
 def test_a_fenced_primary_takes_up_what_ran_elsewhere(sides: Callable[..., Side]) -> None:
     """Failure covered: the primary has the ids, and the uuids, of the snapshot that comes back to it; a secondary's
     variables cross over; flags of guard and drain of another life are put back later."""
-    primary = sides("source", environment="came-back", **LOCAL)
-    elsewhere = sides("source", environment="came-back", **LOCAL)
+    primary = sides("source", **LOCAL)
+    elsewhere = sides("source", environment=primary.environment, **LOCAL)
     secondary = Side(**{**elsewhere.__dict__, "region": "us-west-2"})
     for side, seed in ((primary, 4), (secondary, 5)):
         life_goes_on(side, seed)
