@@ -240,6 +240,30 @@ def test_a_failure_leaves_the_state_and_the_next_restore_goes_on(sides: Callable
     assert manifest.rows > 0
 
 
+@pytest.mark.usefixtures("small_steps")
+def test_one_that_is_killed_among_the_history_goes_on(sides: Callable[..., Side]) -> None:
+    """Failure covered: a worker is lost in the middle, and nothing can be restored any more, or the state is lost."""
+    source = sides("source")
+    target = sides("target", environment=source.environment)
+    let_rest(target)
+    source.snapshot(FIRST)
+    target.restore_state(FIRST)
+    target.restore_history(FIRST)
+    life_goes_on(source, seed=10)
+    source.snapshot(LATER)
+    state, logged = state_of(target), ask(target, "SELECT count(*) FROM log")
+    # Runs come after task instances, and the log after both: half of the history is gone by then.
+    ask(target, STUMBLE.replace("INSERT OR UPDATE ON slot_pool", "DELETE ON log"))
+    with pytest.raises(psycopg2.Error, match="stumbled"):
+        target.restore_state(LATER)
+    assert state_of(target) == state
+    assert ask(target, "SELECT count(*) FROM log") == logged
+    ended = "SELECT count(*) FROM dag_run WHERE state IN ('success', 'failed') AND dag_id = 'dag_1'"
+    assert ask(target, ended)[0][0] < ask(source, ended)[0][0]
+    ask(target, "DROP TRIGGER stumble ON log")
+    assert_replaced(source, target, LATER)
+
+
 def state_of(side: Side) -> dict[str, list[Row]]:
     """The rows by which scheduling goes: of unfinished runs, of people, of DAGs. Jobs are history."""
     rows = {
