@@ -163,3 +163,38 @@ def test_a_schedule_starts_a_machine_under_its_role(stand_in: RunningStandIn, ma
     given = json.loads(machines.describe_execution(executionArn=started[0]["executionArn"])["input"])
     assert given["by"] == f"arn:aws:scheduler:{HOME}:{ACCOUNT}:schedule/default/machines-timed"
     assert given["at"].endswith("Z")
+
+
+def test_an_object_that_comes_starts_a_machine(stand_in: RunningStandIn) -> None:
+    """By EventBridge, under the rule's role: only for the keys that the rule names."""
+    states, s3, events = (stand_in.client(name, HOME) for name in ("stepfunctions", "s3", "events"))
+    role = make_role(stand_in, "machines-objects", "states.amazonaws.com")
+    definition = {"StartAt": "A", "States": {"A": {"Type": "Succeed"}}}
+    machine = states.create_state_machine(name="machines-objects", definition=json.dumps(definition), roleArn=role)
+    arn = machine["stateMachineArn"]
+    sender = make_role(stand_in, "machines-objects-events", "events.amazonaws.com", allow("states:StartExecution", arn))
+    s3.create_bucket(Bucket="machines-objects")
+    s3.put_bucket_versioning(Bucket="machines-objects", VersioningConfiguration={"Status": "Enabled"})
+    s3.put_bucket_notification_configuration(
+        Bucket="machines-objects", NotificationConfiguration={"EventBridgeConfiguration": {}}
+    )
+    pattern = {
+        "source": ["aws.s3"],
+        "detail-type": ["Object Created"],
+        "detail": {"bucket": {"name": ["machines-objects"]}, "object": {"key": ["spec/a.json"]}},
+    }
+    events.put_rule(Name="machines-objects", EventPattern=json.dumps(pattern))
+    transformer = {"InputPathsMap": {"key": "$.detail.object.key"}, "InputTemplate": '{"key": <key>}'}
+    events.put_targets(
+        Rule="machines-objects",
+        Targets=[{"Id": "machine", "Arn": arn, "RoleArn": sender, "InputTransformer": transformer}],
+    )
+
+    def started() -> list[str]:
+        found = states.list_executions(stateMachineArn=arn)["executions"]
+        return [states.describe_execution(executionArn=execution["executionArn"])["input"] for execution in found]
+
+    for key in ("spec/b.json", "spec/a.json"):
+        s3.put_object(Bucket="machines-objects", Key=key, Body=b"{}")
+    inputs = until("an execution for the new object", started, 120)
+    assert {json.loads(given)["key"] for given in inputs} == {"spec/a.json"}
