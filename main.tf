@@ -105,6 +105,8 @@ module "continuity" {
   strategy              = local.strategy
   peer                  = var.peer == null ? null : { region = var.peer.region, lease_table_arn = var.peer.lease_table_arn }
   peer_snapshot_bucket  = module.storage.peer_snapshot_bucket
+  peer_dag_bucket_arn   = try(var.peer.dag_bucket_arn, null)
+  environment_owner     = var.environment_owner
   key_arn               = module.storage.key_arn
   environment_key_arn   = module.storage.environment_key_arn
   dag_bucket            = module.storage.dag_bucket
@@ -137,6 +139,7 @@ module "continuity" {
   heartbeat          = var.heartbeat
   failover           = var.failover
   standby            = var.standby
+  failback           = var.failback
   hibernation        = var.hibernation
   function_package   = var.function_package
   function_roles     = var.function_roles

@@ -249,6 +249,30 @@ variable "failover" {
   }
 }
 
+variable "failback" {
+  type = object({
+    drain_minutes = optional(number, 30)
+    when_late     = optional(string, "cancel")
+  })
+  description = <<-EOT
+    The failback: the secondary hands over what it did, and the primary is active again. The state machine `failback` of the primary starts it, by hand only. Set it alike in both Regions.
+    - `drain_minutes`: how long the secondary waits until no task executes, after every DAG was paused,
+    - `when_late`: what it does then: `cancel` lets it go on as before and fails, `snapshot` goes on: what still executes has the fate of `failover.in_flight`.
+  EOT
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = floor(var.failback.drain_minutes) == var.failback.drain_minutes && var.failback.drain_minutes >= 0 && var.failback.drain_minutes <= 720
+    error_message = "`failback.drain_minutes` must be a whole number from 0 to 720."
+  }
+
+  validation {
+    condition     = contains(["cancel", "snapshot"], var.failback.when_late)
+    error_message = "`failback.when_late` must be \"cancel\" or \"snapshot\"."
+  }
+}
+
 variable "notifications" {
   type = object({
     emails    = optional(list(string), [])

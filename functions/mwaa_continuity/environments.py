@@ -1,4 +1,4 @@
-"""This Region's environment, as MWAA tells of it."""
+"""The environment of this Region, or of the other one, as MWAA tells of it."""
 
 from __future__ import annotations
 
@@ -21,10 +21,13 @@ IN_THE_WAY: Final = {
 }
 
 
-def find_environment(name: str) -> dict[str, Any] | None:
-    """What GetEnvironment says of the environment, or none: MWAA still tells of some that were deleted, by status."""
+def find_environment(name: str, region: str | None = None) -> dict[str, Any] | None:
+    """What GetEnvironment says of the environment, in the own Region unless told otherwise, or none.
+
+    MWAA still tells of some that were deleted, by status.
+    """
     try:
-        environment: dict[str, Any] = aws.client("mwaa").get_environment(Name=name)["Environment"]
+        environment: dict[str, Any] = aws.client("mwaa", region).get_environment(Name=name)["Environment"]
     except ClientError as error:
         if aws.is_absent(error):
             return None
@@ -32,9 +35,9 @@ def find_environment(name: str) -> dict[str, Any] | None:
     return environment
 
 
-def existing_environment(name: str) -> dict[str, Any] | None:
+def existing_environment(name: str, region: str | None = None) -> dict[str, Any] | None:
     """The same, none as well where it was deleted."""
-    environment = find_environment(name)
+    environment = find_environment(name, region)
     return None if environment is None or environment["Status"] == "DELETED" else environment
 
 

@@ -46,6 +46,18 @@ class HibernationLost(ContinuityError):
     """The hibernation or resume does not belong to the execution that goes on with it."""
 
 
+class HandOverFailed(ContinuityError):
+    """The other Region did not hand its work over; it went on with it, unless the message says otherwise."""
+
+
+class PutBackFailed(ContinuityError):
+    """The other Region's DAGs are paused, and could not be unpaused again."""
+
+
+class StandDownFailed(ContinuityError):
+    """The other Region's environment could not be removed."""
+
+
 class BadSpec(ContinuityError):
     """A CreateEnvironment document, or what it refers to, is missing or not what MWAA accepts."""
 

@@ -1,7 +1,7 @@
 """lease: take, mark and read the lease, which says which Region is active.
 
-Every write is one conditional update against what was read, so that of several callers one wins. Called only where
-the table has its home (the secondary): a global table is last-writer-wins between Regions.
+Every write is one conditional update against what was read, so that of several callers one wins. It goes to where the
+table has its home (the secondary), whoever calls: a global table is last-writer-wins between Regions.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from mwaa_continuity.app import Result
 from mwaa_continuity.errors import LeaseLost, Transient
 from mwaa_continuity.events import Event
 from mwaa_continuity.executions import execution_state
-from mwaa_continuity.lease_table import KEY, Lease, lease_of, read_lease
+from mwaa_continuity.lease_table import KEY, Lease, home_of_lease, lease_of, read_lease
 from mwaa_continuity.log import Log
 from mwaa_continuity.settings import Settings, variable, whole_number
 
@@ -36,7 +36,7 @@ def read(event: Event, log: Log) -> Result:
     retry_seconds = whole_number("RETRY_SECONDS", 300)
     scheduled_at = events.instant(event, "scheduled_at")
     now = time.time()
-    lease = read_lease(aws.client("dynamodb"), variable("LEASE_TABLE"))
+    lease = read_lease(home_of_lease(), variable("LEASE_TABLE"))
     held = lease.holder == settings.region
     if held:
         # While this Region is active nobody judges the primary, and silence alarms.
@@ -54,19 +54,24 @@ def read(event: Event, log: Log) -> Result:
 
 
 def take(event: Event, log: Log) -> Result:
-    """Make this Region the holder, once: who comes second is told so."""
+    """Make this Region the holder, once: who comes second is told so.
+
+    `snapshot_id` is what is restored under the new lease, where that is known by then.
+    """
     settings = Settings.read()
     execution = events.text(event, "execution", "the ARN of the failover execution")
     reason = events.text(event, "reason")[:256]
     force = events.flag(event, "force")
+    snapshot_id = events.optional_snapshot_id(event) or ""
     cooldown = whole_number("COOLDOWN_SECONDS")
     table = variable("LEASE_TABLE")
-    dynamodb = aws.client("dynamodb")
+    dynamodb = home_of_lease()
     for _ in range(ATTEMPTS):
         seen = read_lease(dynamodb, table)
         now = int(time.time())
         outcome = outcome_of_take(seen, settings.region, execution, now=now, cooldown=cooldown, force=force)
-        wanted = wanted_lease(seen, outcome, settings.region, execution=execution, reason=reason, now=now)
+        taken = Lease(settings.region, seen.token + 1, now, reason, False, execution, False, snapshot_id)
+        wanted = wanted_lease(seen, outcome, taken)
         if wanted is None or write(dynamodb, table, seen, wanted):
             lease = wanted or seen
             log.info("take", outcome=outcome, token=lease.token, region=lease.holder)
@@ -95,12 +100,12 @@ def outcome_of_take(seen: Lease, region: str, execution: str, *, now: int, coold
     return "taken"
 
 
-def wanted_lease(seen: Lease, outcome: str, region: str, *, execution: str, reason: str, now: int) -> Lease | None:
+def wanted_lease(seen: Lease, outcome: str, taken: Lease) -> Lease | None:
     """The lease to write, or none where nothing changes."""
     if outcome == "taken":
-        return Lease(region, seen.token + 1, now, reason, live=False, execution=execution, locked=False)
-    if outcome == "held" and seen.execution != execution:
-        return replace(seen, live=False, execution=execution, locked=False)
+        return taken
+    if outcome == "held" and seen.execution != taken.execution:
+        return replace(seen, live=False, execution=taken.execution, locked=False)
     return None
 
 
@@ -180,7 +185,7 @@ def update_held(event: Event, attribute: str, value: dict[str, Any]) -> Lease:
     settings = Settings.read()
     execution = events.text(event, "execution", "the ARN of the failover execution")
     try:
-        answer = aws.client("dynamodb").update_item(
+        answer = home_of_lease().update_item(
             TableName=variable("LEASE_TABLE"),
             Key=KEY,
             UpdateExpression="SET #attribute = :value",

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from mwaa_continuity import aws
+from mwaa_continuity.settings import optional_variable
+
 KEY: Final = {"pk": {"S": "lease"}, "sk": {"S": "lease"}}
 
 
@@ -46,6 +49,11 @@ def lease_of(item: Mapping[str, Any] | None) -> Lease:
         locked=boolean("locked"),
         snapshot_id=string("snapshot_id"),
     )
+
+
+def home_of_lease() -> Any:
+    """A client of DynamoDB where the table has its home: every write of the lease goes there, and what decides one."""
+    return aws.client("dynamodb", optional_variable("LEASE_REGION"))
 
 
 def read_lease(dynamodb: Any, table: str) -> Lease:

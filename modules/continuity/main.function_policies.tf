@@ -26,6 +26,21 @@ locals {
     Resource  = local.lease_replica_arn
     Condition = local.lease_item
   }
+  # The lease is written where its table has its home, and read there by who decides something of it.
+  read_lease_at_home = {
+    Sid       = "ReadLeaseAtHome"
+    Effect    = "Allow"
+    Action    = ["dynamodb:GetItem"]
+    Resource  = local.lease_table_arn
+    Condition = local.lease_item
+  }
+  lease_home_key = {
+    Sid       = "ForwardedLeaseHomeKey"
+    Effect    = "Allow"
+    Action    = ["kms:Decrypt"]
+    Resource  = local.lease_key_arn
+    Condition = { StringEquals = { "kms:ViaService" = ["dynamodb.${local.lease_region}.${local.dns_suffix}"] } }
+  }
   publish_metrics = {
     Sid       = "PublishMetrics"
     Effect    = "Allow"
@@ -80,6 +95,69 @@ locals {
     Condition = local.via_storage
   }
 
+  creation_statements = [
+    {
+      Sid      = "CreateEnvironment"
+      Effect   = "Allow"
+      Action   = ["airflow:CreateEnvironment", "airflow:TagResource"]
+      Resource = local.environment_arn
+    },
+    {
+      Sid       = "PassExecutionRole"
+      Effect    = "Allow"
+      Action    = ["iam:PassRole"]
+      Resource  = var.execution_role.arn
+      Condition = { StringEquals = { "iam:PassedToService" = ["airflow.amazonaws.com", "airflow-env.amazonaws.com"] } }
+    },
+    {
+      Sid      = "ForwardedNetworkLookup"
+      Effect   = "Allow"
+      Action   = ["ec2:DescribeRouteTables", "ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcs"]
+      Resource = "*" # EC2 describes everything or nothing
+    },
+    {
+      Sid    = "ForwardedNetworkEndpoints"
+      Effect = "Allow"
+      Action = ["ec2:CreateNetworkInterface", "ec2:CreateVpcEndpoint"]
+      Resource = concat(
+        ["${local.network_arns}:network-interface/*", "${local.network_arns}:security-group/*", "${local.network_arns}:vpc-endpoint/*", "${local.network_arns}:vpc/${var.network.vpc_id}"],
+        [for subnet in var.network.subnet_ids : "${local.network_arns}:subnet/${subnet}"],
+      )
+    },
+    {
+      Sid      = "ForwardedBucketEncryption"
+      Effect   = "Allow"
+      Action   = ["s3:GetEncryptionConfiguration"]
+      Resource = var.dag_bucket.arn
+    },
+    {
+      # Without conditions, like the policy AWS publishes for creating environments: by which service the calls come is not documented.
+      Sid    = "ForwardedEnvironmentKey"
+      Effect = "Allow"
+      Action = [
+        "kms:CreateGrant",
+        "kms:Decrypt",
+        "kms:DescribeKey",
+        "kms:Encrypt",
+        "kms:GenerateDataKey",
+        "kms:GenerateDataKeyWithoutPlaintext",
+        "kms:ListGrants",
+        "kms:ReEncryptFrom",
+        "kms:ReEncryptTo",
+        "kms:RevokeGrant",
+      ]
+      Resource = local.environment_key_arn
+    },
+    {
+      # Exists once MWAA has been used in the account; the first environment creates it.
+      Sid       = "ForwardedServiceLinkedRole"
+      Effect    = "Allow"
+      Action    = ["iam:CreateServiceLinkedRole"]
+      Resource  = local.service_linked_role_arn
+      Condition = { StringEquals = { "iam:AWSServiceName" = "airflow.amazonaws.com" } }
+    },
+  ]
+
   function_statements = {
     backup = [
       local.read_lease,
@@ -128,22 +206,23 @@ locals {
       },
     ]
     hibernation = local.hibernation_statements
+    failback    = local.failback_statements
     lease = [
       local.publish_metrics,
-      local.read_lease,
-      local.lease_table_key,
+      local.read_lease_at_home,
+      local.lease_home_key,
       {
         Sid       = "WriteLease"
         Effect    = "Allow"
         Action    = ["dynamodb:UpdateItem"]
-        Resource  = local.lease_replica_arn
+        Resource  = local.lease_table_arn
         Condition = local.lease_item
       },
       {
         Sid      = "SeeWhetherHolderStillRuns"
         Effect   = "Allow"
         Action   = ["states:DescribeExecution"]
-        Resource = local.failover_execution_arns
+        Resource = local.activating_execution_arns
       },
     ]
     preflight = local.preflight_statements
@@ -166,15 +245,15 @@ locals {
       {
         Sid      = "HideAndRevealDags"
         Effect   = "Allow"
-        Action   = ["s3:DeleteObjectVersion", "s3:PutObject"]
+        Action   = local.creates_environment ? ["s3:DeleteObjectVersion", "s3:PutObject"] : ["s3:DeleteObjectVersion"]
         Resource = local.airflowignore
       },
       {
-        # The whole bucket, because the other Region's spec says where plugins and requirements are.
+        # The whole bucket, because a spec says where plugins and requirements are.
         Sid      = "FindFilesOfSpec"
         Effect   = "Allow"
         Action   = ["s3:GetObject", "s3:GetObjectVersion"]
-        Resource = "${var.dag_bucket.arn}/*"
+        Resource = local.creates_environment ? "${var.dag_bucket.arn}/*" : local.airflowignore
       },
       {
         Sid      = "ListDags"
@@ -182,67 +261,8 @@ locals {
         Action   = ["s3:ListBucket", "s3:ListBucketVersions"]
         Resource = var.dag_bucket.arn
       },
-      {
-        Sid      = "CreateEnvironment"
-        Effect   = "Allow"
-        Action   = ["airflow:CreateEnvironment", "airflow:TagResource"]
-        Resource = local.environment_arn
-      },
-      {
-        Sid       = "PassExecutionRole"
-        Effect    = "Allow"
-        Action    = ["iam:PassRole"]
-        Resource  = var.execution_role.arn
-        Condition = { StringEquals = { "iam:PassedToService" = ["airflow.amazonaws.com", "airflow-env.amazonaws.com"] } }
-      },
-      {
-        Sid      = "ForwardedNetworkLookup"
-        Effect   = "Allow"
-        Action   = ["ec2:DescribeRouteTables", "ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcs"]
-        Resource = "*" # EC2 describes everything or nothing
-      },
-      {
-        Sid    = "ForwardedNetworkEndpoints"
-        Effect = "Allow"
-        Action = ["ec2:CreateNetworkInterface", "ec2:CreateVpcEndpoint"]
-        Resource = concat(
-          ["${local.network_arns}:network-interface/*", "${local.network_arns}:security-group/*", "${local.network_arns}:vpc-endpoint/*", "${local.network_arns}:vpc/${var.network.vpc_id}"],
-          [for subnet in var.network.subnet_ids : "${local.network_arns}:subnet/${subnet}"],
-        )
-      },
-      {
-        Sid      = "ForwardedBucketEncryption"
-        Effect   = "Allow"
-        Action   = ["s3:GetEncryptionConfiguration"]
-        Resource = var.dag_bucket.arn
-      },
-      {
-        # Without conditions, like the policy AWS publishes for creating environments: by which service the calls come is not documented.
-        Sid    = "ForwardedEnvironmentKey"
-        Effect = "Allow"
-        Action = [
-          "kms:CreateGrant",
-          "kms:Decrypt",
-          "kms:DescribeKey",
-          "kms:Encrypt",
-          "kms:GenerateDataKey",
-          "kms:GenerateDataKeyWithoutPlaintext",
-          "kms:ListGrants",
-          "kms:ReEncryptFrom",
-          "kms:ReEncryptTo",
-          "kms:RevokeGrant",
-        ]
-        Resource = local.environment_key_arn
-      },
-      {
-        # Exists once MWAA has been used in the account; the first environment creates it.
-        Sid       = "ForwardedServiceLinkedRole"
-        Effect    = "Allow"
-        Action    = ["iam:CreateServiceLinkedRole"]
-        Resource  = local.service_linked_role_arn
-        Condition = { StringEquals = { "iam:AWSServiceName" = "airflow.amazonaws.com" } }
-      },
       ],
+      [for statement in local.creation_statements : statement if local.creates_environment],
       [for statement in [
         {
           Sid      = "GetPrimaryEnvironment"
@@ -257,7 +277,8 @@ locals {
           Resource = "${var.snapshot_bucket.arn}/spec/${var.name}/observed.${local.primary_region}.json"
         },
       ] : statement if var.role == "secondary"],
-      [for statement in local.removal_statements : statement if local.hibernates],
+      [for statement in local.removal_statements : statement if local.hibernates || var.role == "secondary"],
+      [for statement in [local.publish_address] : statement if local.hibernates],
       [for statement in local.standby_statements : statement if local.keeps_standby],
     )
     restore = [

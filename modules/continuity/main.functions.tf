@@ -3,7 +3,7 @@
 locals {
   functions_of_role = {
     standalone = concat(["backup", "retention"], local.hibernates ? ["hibernation", "preflight", "recreate", "restore"] : [])
-    primary    = ["backup", "replicate_existing", "retention"]
+    primary    = ["backup", "failback", "lease", "recreate", "replicate_existing", "restore", "retention"]
     secondary  = ["backup", "heartbeat_check", "lease", "preflight", "recreate", "restore", "retention"]
   }
   functions = toset(local.functions_of_role[var.role])
@@ -35,6 +35,12 @@ locals {
         DAG_TIMEOUT_SECONDS = tostring(var.snapshot.timeout_minutes * 60)
       }
     }
+    failback = {
+      description = "Asks ${local.peer_region} to hand over the environment ${var.name}, and copies what it did meanwhile."
+      timeout     = 900 # it copies for up to ten minutes, then is asked again
+      memory      = 512
+      variables   = local.failback_function_variables
+    }
     heartbeat_check = {
       description = "Says whether the environment ${var.name} in ${local.primary_region} is healthy."
       timeout     = 50 # it runs every minute
@@ -60,6 +66,7 @@ locals {
       memory      = 256
       variables = {
         COOLDOWN_SECONDS = tostring(var.failover.cooldown_minutes * 60)
+        LEASE_REGION     = local.lease_region
       }
     }
     preflight = {

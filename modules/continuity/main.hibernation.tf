@@ -5,7 +5,7 @@ locals {
   url_parameter = "/${var.prefix}/webserver-url"
 
   # How often a machine asks before its window is over: once at the start, then every `retry_seconds`.
-  retry_seconds = try(var.hibernation.retry_seconds, 300)
+  retry_seconds = try(var.hibernation.retry_seconds, 60)
   window_asks   = floor(try(var.hibernation.window_minutes, 0) * 60 / local.retry_seconds) + 1
   # EventBridge Scheduler takes a minute to a day.
   window_seconds = max(60, min(86400, try(var.hibernation.window_minutes, 0) * 60))
@@ -14,8 +14,8 @@ locals {
     again_seconds     = local.retry_seconds
     window_minutes    = try(var.hibernation.window_minutes, 0)
     window_asks       = local.window_asks
-    drain_minutes     = try(var.hibernation.drain_minutes, 0)
-    when_late         = try(var.hibernation.when_late, "cancel")
+    drain_minutes     = try(var.hibernation.drain_minutes, var.failback.drain_minutes)
+    when_late         = try(var.hibernation.when_late, var.failback.when_late)
     accept_portable   = try(var.hibernation.accept_portable, false)
     snapshot_attempts = 5
   }
@@ -42,7 +42,7 @@ locals {
     },
   ]
 
-  # What `recreate` may do beyond creating the environment.
+  # What `recreate` may do beyond creating the environment: take away what a snapshot was proved to hold.
   removal_statements = [
     local.open_snapshot_key,
     {
@@ -60,13 +60,13 @@ locals {
       Action   = ["airflow:DeleteEnvironment"]
       Resource = local.environment_arn
     },
-    {
-      Sid      = "PublishAddress"
-      Effect   = "Allow"
-      Action   = ["ssm:PutParameter"]
-      Resource = "arn:${local.partition}:ssm:${local.region}:${local.account_id}:parameter${local.url_parameter}"
-    },
   ]
+  publish_address = {
+    Sid      = "PublishAddress"
+    Effect   = "Allow"
+    Action   = ["ssm:PutParameter"]
+    Resource = "arn:${local.partition}:ssm:${local.region}:${local.account_id}:parameter${local.url_parameter}"
+  }
 }
 
 # An environment that was away comes back with another address: who needs it asks here.

@@ -5,6 +5,8 @@ locals {
   owns_lease_table  = var.role != "primary"
   lease_table_arn   = local.owns_lease_table ? "arn:${local.partition}:dynamodb:${local.region}:${local.account_id}:table/${var.prefix}-lease" : var.peer.lease_table_arn
   lease_table_name  = local.owns_lease_table ? "${var.prefix}-lease" : element(split("/", var.peer.lease_table_arn), 1)
+  lease_region      = local.owns_lease_table ? local.region : local.peer_region
+  lease_key_arn     = local.owns_lease_table ? var.key_arn : var.peer_snapshot_bucket.key_arn
   lease_replica_arn = "arn:${local.partition}:dynamodb:${local.region}:${local.account_id}:table/${local.lease_table_name}"
 }
 

@@ -6,6 +6,9 @@ locals {
     snapshot           = ["backup"]
     heartbeat_check    = ["heartbeat_check", "lease", "recreate"]
     failover           = ["lease", "recreate", "restore"]
+    failback           = ["failback", "lease", "recreate", "restore"]
+    hand_over          = ["backup", "lease", "recreate"]
+    stand_down         = ["lease", "recreate", "restore"]
     replicate_existing = ["replicate_existing"]
     retention          = ["retention"]
     preflight          = ["preflight"]
@@ -33,10 +36,13 @@ locals {
         Resource = lookup(local.machine_arns, "failover", "none")
       }] : statement if var.failover.automatic
     ]
-    failover  = []
-    hibernate = []
-    resume    = []
-    standby   = []
+    failover   = []
+    failback   = []
+    hand_over  = []
+    stand_down = []
+    hibernate  = []
+    resume     = []
+    standby    = []
   }
 }
 

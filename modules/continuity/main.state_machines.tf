@@ -3,8 +3,8 @@
 locals {
   machines_of_role = {
     standalone = concat(["retention", "snapshot"], local.hibernates ? ["hibernate", "resume"] : [])
-    primary    = ["replicate_existing", "retention", "snapshot"]
-    secondary  = concat(["failover", "heartbeat_check", "preflight", "retention", "snapshot"], local.keeps_standby ? ["standby"] : [])
+    primary    = ["failback", "replicate_existing", "retention", "snapshot"]
+    secondary  = concat(["failover", "hand_over", "heartbeat_check", "preflight", "retention", "snapshot", "stand_down"], local.keeps_standby ? ["standby"] : [])
   }
   machines = toset(local.machines_of_role[var.role])
 
@@ -13,9 +13,10 @@ locals {
     for machine, name in local.machine_names :
     machine => "arn:${local.partition}:states:${local.region}:${local.account_id}:stateMachine:${name}"
   }
-  failover_execution_arns = "arn:${local.partition}:states:${local.region}:${local.account_id}:execution:${var.prefix}-failover:*"
+  # Of the machine that makes this Region the active one.
+  activating_execution_arns = "arn:${local.partition}:states:${local.region}:${local.account_id}:execution:${var.prefix}-${var.role == "primary" ? "failback" : "failover"}:*"
 
-  template_variables = merge(local.hibernation_variables, {
+  template_variables = merge(local.hibernation_variables, local.failback_variables, {
     partition              = local.partition
     region                 = local.region
     account_id             = local.account_id
@@ -31,7 +32,7 @@ locals {
   })
   machine_variables = {
     for machine in local.machines : machine => merge(local.template_variables, {
-      dag_timeout_minutes = contains(["hibernate", "snapshot"], machine) ? var.snapshot.timeout_minutes : var.failover.dag_timeout_minutes
+      dag_timeout_minutes = contains(["hand_over", "hibernate", "snapshot"], machine) ? var.snapshot.timeout_minutes : var.failover.dag_timeout_minutes
     })
   }
 

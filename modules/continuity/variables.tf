@@ -51,6 +51,29 @@ variable "peer_snapshot_bucket" {
   }
 }
 
+variable "peer_dag_bucket_arn" {
+  type        = string
+  description = "ARN of the DAG bucket of the secondary, from which a failback carries over what was changed there. Needed in the primary."
+  default     = null
+
+  validation {
+    condition     = var.role != "primary" || var.peer_dag_bucket_arn != null
+    error_message = "peer_dag_bucket_arn is required where role is primary."
+  }
+}
+
+variable "environment_owner" {
+  type        = string
+  description = "`terraform` or `lifecycle`: a failback creates no environment that Terraform owns."
+  default     = "lifecycle"
+  nullable    = false
+
+  validation {
+    condition     = contains(["terraform", "lifecycle"], var.environment_owner)
+    error_message = "environment_owner must be terraform or lifecycle."
+  }
+}
+
 variable "tags" {
   type        = map(string)
   description = "Tags of every resource here."
@@ -275,6 +298,16 @@ variable "standby" {
     schedule = optional(string, "rate(1 hour)")
   })
   description = "When a warm standby is looked at (`schedule`: an expression of EventBridge Scheduler, in UTC), beside the moments in which its spec arrives."
+  default     = {}
+  nullable    = false
+}
+
+variable "failback" {
+  type = object({
+    drain_minutes = optional(number, 30)
+    when_late     = optional(string, "cancel")
+  })
+  description = "How the secondary hands over to the primary: it waits `drain_minutes` for what executes, then does `when_late`, `cancel` or `snapshot`."
   default     = {}
   nullable    = false
 }

@@ -6,6 +6,9 @@ locals {
     snapshot           = "No new snapshot was stored: the newest one keeps ageing, and with it what a failover would lose. Look at the cause; the next scheduled snapshot tries again."
     heartbeat_check    = "The health of the other Region was not judged. One failed check needs nothing; if these notices go on, no failover will start by itself."
     failover           = "The failover did not complete. Look at the cause and mend it; unless the cause says otherwise, start the state machine again: it goes on from where the environment is."
+    failback           = "Look at the cause. Unless it says that the lease was taken, that DAGs stay paused (LeftPaused), or that the environment is live here, the other Region is active as before. Mend it, then start the state machine again: it goes on from where it is. Where it timed out or was aborted, start it again, or let the other Region go on by its state machine hand_over with operation put_back."
+    hand_over          = "This Region did not hand over to the other one. Its DAGs run as before, unless the cause is LeftPaused, or the execution timed out or was aborted: then start it again with operation put_back. The failback in the other Region tells what became of it."
+    stand_down         = "The environment was not removed after a failback, unless the cause says that it is being deleted: it costs, and a failover would find it in its way. Look at the cause and start the state machine again."
     hibernate          = "The environment was not put away, unless the cause says that it is being deleted; its DAGs run as before, unless the cause is LeftPaused. Look at the cause; starting hibernate again, or resume, goes on from where it is."
     resume             = "The environment did not come back as it was. Look at the cause and mend it, then start the state machine again: it goes on from where the environment is. The snapshot is kept."
     preflight          = "If the other Region were lost now, its environment might not be created here, or not start. Nothing was changed. The log of the function preflight says what each of the checks named in the cause found, its answer to an invocation by hand what to do. Mend that, then start the state machine again."
@@ -19,6 +22,10 @@ locals {
     failover = {
       output   = "*went_live*"
       sentence = "The failover of the MWAA environment ${var.name} is complete: since <time> it is live in <region>. What it restored, how (restore_mode portable: without history and work in flight), and the work of how many seconds is run again or lost (rpo_seconds): <output>. Tell its users the new web address, and keep the other Region's environment from running until it is failed back. Execution: <execution>"
+    }
+    failback = {
+      output   = "*failed_back*"
+      sentence = "The failback of the MWAA environment ${var.name} is complete: since <time> it is live in <region> again, with what the other Region had done; that has removed its environment. Files that were changed in both Regions' DAG buckets were left as they are here (dags_in_conflict). What was restored and carried over: <output>. Tell its users the web address. Execution: <execution>"
     }
     hibernate = {
       output   = "*fell_asleep*"

@@ -14,7 +14,7 @@ variables {
 # Failure covered: `aws_mwaa_environment` deleted outside Terraform shows as "1 to add", and any apply silently wakes the environment.
 run "the_secondary_has_no_environment_resource" {
   assert {
-    condition     = keys(output.state_machine_arns) == ["failover", "heartbeat_check", "preflight", "retention", "snapshot"]
+    condition     = keys(output.state_machine_arns) == ["failover", "hand_over", "heartbeat_check", "preflight", "retention", "snapshot", "stand_down"]
     error_message = "The secondary must have the machines that watch and take over."
   }
 
@@ -49,8 +49,8 @@ run "the_primary_takes_the_peer_of_the_secondary" {
   }
 
   assert {
-    condition     = keys(output.function_arns) == ["backup", "replicate_existing", "retention"]
-    error_message = "The primary takes snapshots and cannot fail over."
+    condition     = keys(output.function_arns) == ["backup", "failback", "lease", "recreate", "replicate_existing", "restore", "retention"]
+    error_message = "The primary takes snapshots, comes back, and cannot fail over."
   }
 }
 

@@ -16,7 +16,9 @@ from typing import Any
 TEMPLATES = Path(__file__).resolve().parents[2] / "modules" / "continuity"
 
 MACHINES = (
+    "failback",
     "failover",
+    "hand_over",
     "heartbeat_check",
     "hibernate",
     "preflight",
@@ -24,10 +26,12 @@ MACHINES = (
     "resume",
     "retention",
     "snapshot",
+    "stand_down",
     "standby",
 )
 FUNCTIONS = (
     "backup",
+    "failback",
     "heartbeat_check",
     "hibernation",
     "lease",
@@ -71,6 +75,9 @@ def example_variables(region: str = "us-west-2", account_id: str = "123456789012
         "when_late": "cancel",
         "accept_portable": False,
         "snapshot_attempts": 5,
+        "follow_seconds": 30,
+        "follow_polls": 700,
+        "failback_timeout_seconds": 1000000,
     }
 
 

@@ -63,13 +63,13 @@ run "the_secondary_watches_and_takes_over" {
   }
 
   assert {
-    condition     = toset(keys(aws_sfn_state_machine.this)) == toset(["failover", "heartbeat_check", "preflight", "retention", "snapshot"])
-    error_message = "The secondary has the machines failover, heartbeat_check, preflight, retention and snapshot."
+    condition     = toset(keys(aws_sfn_state_machine.this)) == toset(["failover", "hand_over", "heartbeat_check", "preflight", "retention", "snapshot", "stand_down"])
+    error_message = "The secondary has the machines that watch, take over, and hand back."
   }
 
   assert {
     condition     = toset(keys(aws_scheduler_schedule.this)) == toset(["heartbeat_check", "preflight", "retention", "snapshot"])
-    error_message = "Checks, preflights, retention and snapshots are scheduled, the failover is not."
+    error_message = "Checks, preflights, retention and snapshots are scheduled; neither a failover nor what a failback asks for is."
   }
 
   assert {
@@ -136,7 +136,7 @@ run "no_role_has_a_wildcard_action" {
 run "a_machine_calls_its_own_functions_only" {
   assert {
     condition = alltrue([
-      for machine, functions in { failover = ["lease", "recreate", "restore"], heartbeat_check = ["heartbeat_check", "lease", "recreate"], retention = ["retention"], snapshot = ["backup"] } :
+      for machine, functions in { failover = ["lease", "recreate", "restore"], hand_over = ["backup", "lease", "recreate"], stand_down = ["lease", "recreate", "restore"], heartbeat_check = ["heartbeat_check", "lease", "recreate"], retention = ["retention"], snapshot = ["backup"] } :
       toset(flatten([for statement in jsondecode(aws_iam_role_policy.machine[machine].policy).Statement : statement.Resource if statement.Sid == "CallFunctions"])) ==
       toset([for function in functions : "arn:aws:lambda:us-west-2:111122223333:function:analytics-us-west-2-${function}"])
     ])
@@ -210,11 +210,17 @@ run "the_primary_takes_snapshots_and_keeps_a_replica_of_the_lease" {
     role                       = "primary"
     peer                       = { region = "us-east-1", lease_table_arn = "arn:aws:dynamodb:us-east-1:111122223333:table/analytics-us-east-1-lease" }
     batch_replication_role_arn = "arn:aws:iam::111122223333:role/batch"
+    peer_dag_bucket_arn        = "arn:aws:s3:::analytics-us-east-1-dags"
   }
 
   assert {
-    condition     = toset(keys(aws_lambda_function.this)) == toset(["backup", "replicate_existing", "retention"]) && toset(keys(aws_sfn_state_machine.this)) == toset(["replicate_existing", "retention", "snapshot"])
-    error_message = "The primary takes snapshots and replicates existing objects; it cannot fail over."
+    condition     = toset(keys(aws_lambda_function.this)) == toset(["backup", "failback", "lease", "recreate", "replicate_existing", "restore", "retention"]) && toset(keys(aws_sfn_state_machine.this)) == toset(["failback", "replicate_existing", "retention", "snapshot"])
+    error_message = "The primary takes snapshots, replicates existing objects and comes back; it cannot fail over."
+  }
+
+  assert {
+    condition     = keys(aws_scheduler_schedule.this) == ["retention", "snapshot"]
+    error_message = "A failback is started by hand."
   }
 
   assert {
@@ -250,6 +256,106 @@ run "the_primary_takes_snapshots_and_keeps_a_replica_of_the_lease" {
     condition     = [for statement in jsondecode(aws_iam_role_policy.function["replicate_existing"].policy).Statement : statement.Resource if statement.Sid == "PassBatchReplicationRole"] == ["arn:aws:iam::111122223333:role/batch"]
     error_message = "Only the Batch Replication role may be passed."
   }
+}
+
+run "the_primary_comes_back_by_what_it_may_ask_of_the_secondary" {
+  command = plan
+
+  variables {
+    role                       = "primary"
+    environment_owner          = "terraform"
+    peer                       = { region = "us-east-1", lease_table_arn = "arn:aws:dynamodb:us-east-1:111122223333:table/analytics-us-east-1-lease" }
+    batch_replication_role_arn = "arn:aws:iam::111122223333:role/batch"
+    peer_dag_bucket_arn        = "arn:aws:s3:::analytics-us-east-1-dags"
+    failback                   = { drain_minutes = 5 }
+    failover                   = { poll_seconds = 5 }
+    snapshot                   = { timeout_minutes = 10 }
+  }
+
+  assert {
+    condition     = toset(flatten([for statement in jsondecode(aws_iam_role_policy.machine["failback"].policy).Statement : statement.Resource if statement.Sid == "CallFunctions"])) == toset([for function in ["failback", "lease", "recreate", "restore"] : "arn:aws:lambda:us-west-2:111122223333:function:analytics-us-west-2-${function}"])
+    error_message = "The machine invokes its own Region's functions only."
+  }
+
+  assert {
+    condition = toset(flatten([
+      for statement in jsondecode(aws_iam_role_policy.function["failback"].policy).Statement : statement.Resource if contains(statement.Action, "states:StartExecution")
+    ])) == toset([for machine in ["hand_over", "stand_down"] : "arn:aws:states:us-east-1:111122223333:stateMachine:analytics-us-east-1-${machine}"])
+    error_message = "In the other Region it starts what hands over and what stands down, by the names that they have there."
+  }
+
+  assert {
+    condition = [
+      for statement in jsondecode(aws_iam_role_policy.function["lease"].policy).Statement : [statement.Resource, statement.Condition["ForAllValues:StringEquals"]["dynamodb:LeadingKeys"]] if contains(statement.Action, "dynamodb:UpdateItem")
+      ] == [["arn:aws:dynamodb:us-east-1:111122223333:table/analytics-us-east-1-lease", ["lease"]]] && alltrue([
+        for function in ["failback", "lease"] : aws_lambda_function.this[function].environment[0].variables.LEASE_REGION == "us-east-1"
+    ])
+    error_message = "The lease is written where its table has its home: of two Regions that write one item, the later one wins."
+  }
+
+  assert {
+    condition     = alltrue([for function in ["failback", "recreate"] : !strcontains(aws_iam_role_policy.function[function].policy, "airflow:CreateEnvironment") && !strcontains(aws_iam_role_policy.function[function].policy, "airflow:DeleteEnvironment") && !strcontains(aws_iam_role_policy.function[function].policy, "iam:PassRole")])
+    error_message = "What Terraform owns nobody else creates or deletes."
+  }
+
+  assert {
+    condition = (
+      jsondecode(aws_sfn_state_machine.this["failback"].definition).States.Restore.Parameters.Payload.replace == true &&
+      jsondecode(aws_sfn_state_machine.this["failback"].definition).States.Restore.Next == "TakeLease" &&
+      jsondecode(aws_sfn_state_machine.this["failback"].definition).States.WaitForHandOver.Seconds == 5
+    )
+    error_message = "What the fenced primary ran is replaced, then the lease is taken; three quarters of an hour of waiting fit 700 looks of five seconds."
+  }
+}
+
+run "a_primary_whose_environment_the_machines_own_can_create_it_again" {
+  command = plan
+
+  variables {
+    role                       = "primary"
+    peer                       = { region = "us-east-1", lease_table_arn = "arn:aws:dynamodb:us-east-1:111122223333:table/analytics-us-east-1-lease" }
+    batch_replication_role_arn = "arn:aws:iam::111122223333:role/batch"
+    peer_dag_bucket_arn        = "arn:aws:s3:::analytics-us-east-1-dags"
+  }
+
+  assert {
+    condition     = strcontains(aws_iam_role_policy.function["recreate"].policy, "airflow:CreateEnvironment") && !strcontains(aws_iam_role_policy.function["recreate"].policy, "airflow:DeleteEnvironment")
+    error_message = "It may create what is gone, and remove nothing."
+  }
+}
+
+run "a_secondary_hands_over_and_stands_down" {
+  command = plan
+
+  variables {
+    failback = { drain_minutes = 12, when_late = "snapshot" }
+  }
+
+  assert {
+    condition = (
+      jsondecode(aws_sfn_state_machine.this["hand_over"].definition).States.Drain.Parameters.Payload.minutes == 12 &&
+      jsondecode(aws_sfn_state_machine.this["hand_over"].definition).States.Drain.Parameters.Payload.when_late == "snapshot" &&
+      jsondecode(aws_sfn_state_machine.this["hand_over"].definition).States.Drain.TimeoutSeconds == 12 * 60 + 30 * 60
+    )
+    error_message = "It drains as `failback` says."
+  }
+
+  assert {
+    condition     = strcontains(aws_iam_role_policy.function["recreate"].policy, "airflow:DeleteEnvironment") && !strcontains(aws_iam_role_policy.function["recreate"].policy, "ssm:")
+    error_message = "It may remove its environment after a failback."
+  }
+}
+
+run "a_primary_must_know_the_dag_bucket_it_comes_back_from" {
+  command = plan
+
+  variables {
+    role                       = "primary"
+    peer                       = { region = "us-east-1", lease_table_arn = "arn:aws:dynamodb:us-east-1:111122223333:table/analytics-us-east-1-lease" }
+    batch_replication_role_arn = "arn:aws:iam::111122223333:role/batch"
+  }
+
+  expect_failures = [var.peer_dag_bucket_arn]
 }
 
 run "a_standalone_holds_its_own_lease" {
@@ -564,6 +670,12 @@ run "without_a_schedule_it_hibernates_by_hand_only" {
 run "without_hibernation_nothing_may_remove_an_environment" {
   command = plan
 
+  variables {
+    role                 = "standalone"
+    peer                 = null
+    peer_snapshot_bucket = null
+  }
+
   assert {
     condition = length(aws_ssm_parameter.webserver_url) == 0 && alltrue([
       for policy in values(aws_iam_role_policy.function) : !strcontains(policy.policy, "airflow:DeleteEnvironment") && !strcontains(policy.policy, "ssm:")
@@ -634,7 +746,7 @@ run "a_warm_standby_is_kept_by_schedule_and_when_its_spec_arrives" {
   }
 
   assert {
-    condition     = !strcontains(aws_iam_role_policy.function["recreate"].policy, "DeleteEnvironment")
+    condition     = !strcontains(aws_sfn_state_machine.this["standby"].definition, "\"action\": \"remove\"")
     error_message = "A standby is never deleted by its machine."
   }
 }
@@ -657,6 +769,7 @@ run "a_primary_keeps_no_standby" {
     strategy                   = "warm_standby"
     peer                       = { region = "us-east-1", lease_table_arn = "arn:aws:dynamodb:us-east-1:111122223333:table/analytics-us-east-1-lease" }
     batch_replication_role_arn = "arn:aws:iam::111122223333:role/batch"
+    peer_dag_bucket_arn        = "arn:aws:s3:::analytics-us-east-1-dags"
   }
 
   assert {

@@ -318,3 +318,27 @@ run "without_a_dashboard" {
     error_message = "dashboard = false must leave no dashboard."
   }
 }
+
+# Failure covered: a failback that drained the other Region and failed tells nobody there.
+run "a_failback_is_told_in_both_regions" {
+  variables {
+    state_machine_arns = {
+      for machine in ["failback", "hand_over", "stand_down"] : machine => "arn:aws:states:us-west-2:111122223333:stateMachine:analytics-us-west-2-${machine}"
+    }
+  }
+
+  assert {
+    condition     = toset(keys(aws_cloudwatch_event_rule.notice)) == toset(["failback-failure", "failback-success", "hand_over-failure", "stand_down-failure"])
+    error_message = "Every failure is told, and of what succeeds the failback as a whole."
+  }
+
+  assert {
+    condition     = jsondecode(aws_cloudwatch_event_rule.notice["failback-success"].event_pattern).detail.output == [{ wildcard = "*failed_back*" }]
+    error_message = "A failback that found nothing to do is not told as complete."
+  }
+
+  assert {
+    condition     = alltrue([for machine in ["failback", "hand_over"] : strcontains(aws_cloudwatch_event_target.notice["${machine}-failure"].input_transformer[0].input_template, "operation put_back")])
+    error_message = "Whoever is woken must read how the DAGs that were drained go on."
+  }
+}

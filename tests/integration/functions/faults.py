@@ -103,7 +103,7 @@ class Environment:
     """The environment of the Region, as far as its DAGs are concerned: they are paused by a drain, come back by its
     undoing, are restored paused, and go live as they were at the cut."""
 
-    def __init__(self, region: Region) -> None:
+    def __init__(self, region: Any) -> None:  #: a Region, or both
         self.region = region
         self.flags: Flags = dict(BEFORE)
         self.drained: list[str] | None = None

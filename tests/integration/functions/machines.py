@@ -13,6 +13,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -40,8 +41,15 @@ SETTINGS = {
     "again_seconds": 1,
     "window_asks": 3,
     "snapshot_attempts": 2,
+    "follow_seconds": 1,
+    "follow_polls": 100,
+    "failback_timeout_seconds": 600,
 }
 Dead = Callable[..., None]
+Answers = dict[str, Callable[[], dict[str, Any]]]
+
+#: The Region whose function runs.
+CURRENT_REGION: ContextVar[str] = ContextVar("CURRENT_REGION", default=SECONDARY)
 
 #: Functions that a test plays itself.
 PLAYED: dict[str, Callable[[Any, Any], dict[str, Any]]] = {}
@@ -57,16 +65,19 @@ PATCHED = [
 
 def invoke(parameters: dict[str, Any], region: str, state_credentials: Any) -> dict[str, Any]:
     """What Lambda does: JSON in, JSON out, an exception by its class name."""
-    assert region == SECONDARY
+    assert parameters["FunctionName"].split(":")[3] == region
     assert state_credentials is not None
     function = parameters["FunctionName"].rsplit("rehearsal-", 1)[1]
     assert function in FUNCTIONS
     handler = PLAYED.get(function) or importlib.import_module(f"mwaa_continuity.{function}").handler
+    before = CURRENT_REGION.set(region)
     try:
         answer = handler(json.loads(parameters["Payload"]), None)
     except Exception as error:  # noqa: BLE001 - Lambda reports whatever a handler raises
         failure = {"errorType": type(error).__name__, "errorMessage": str(error), "stackTrace": []}
         return {"StatusCode": 200, "FunctionError": "Unhandled", "Payload": failure}
+    finally:
+        CURRENT_REGION.reset(before)
     return {"StatusCode": 200, "Payload": json.loads(json.dumps(answer))}
 
 
@@ -81,27 +92,33 @@ def without_long_waits(definition: dict[str, Any]) -> dict[str, Any]:
     return quick
 
 
-def definition(machine: str, **settings: Any) -> dict[str, Any]:
+def definition(machine: str, region: str = SECONDARY, **settings: Any) -> dict[str, Any]:
     """The definition of a machine as it is deployed here."""
-    return without_long_waits(render(machine, example_variables(SECONDARY) | SETTINGS | settings))
+    return without_long_waits(render(machine, example_variables(region) | SETTINGS | settings))
 
 
 class Region:
-    """The machines of the secondary."""
+    """The machines of a Region, the secondary by default, whose snapshot bucket holds the task tokens."""
 
-    def __init__(self, account: Account) -> None:
+    def __init__(self, account: Account, region: str = SECONDARY, bucket: str = SNAPSHOTS) -> None:
         self.account = account
-        self.states = boto3.client("stepfunctions", SECONDARY)
+        self.region = region
+        self.bucket = bucket
+        self.states = boto3.client("stepfunctions", region)
         self.arns: dict[str, str] = {}
 
-    def deploy(self, **settings: Any) -> None:
-        """Create every machine."""
-        for machine in MACHINES:
+    def deploy(self, *machines: str, **settings: Any) -> None:
+        """Create some machines, or every one."""
+        for machine in machines or MACHINES:
             self.arns[machine] = self.states.create_state_machine(
                 name=f"rehearsal-{machine}",
-                definition=json.dumps(definition(machine, **settings)),
+                definition=json.dumps(definition(machine, self.region, **settings)),
                 roleArn=f"arn:aws:iam::123456789012:role/rehearsal-{machine}",
             )["stateMachineArn"]
+
+    def of(self, _machine: str) -> Region:
+        """The Region that has a machine: this one."""
+        return self
 
     def update(self, machine: str, definition: dict[str, Any]) -> None:
         """Put another definition into the place of a machine's."""
@@ -149,26 +166,27 @@ class Region:
         found = self.states.list_executions(stateMachineArn=self.arns[machine])["executions"]
         return sorted(execution["name"] for execution in found)
 
-    def answer_dags(self, answers: dict[str, Callable[[], dict[str, Any]]]) -> None:
+    def answer_dags(self, answers: Answers) -> None:
         """Play the DAGs: read the token from its object and answer with what the callable returns or raises."""
 
-        def answer(dag_id: str, conf: dict[str, Any]) -> None:
-            key = f"work/{NAME}/{conf['request_id']}.json"
-            body = self.account.s3.get_object(Bucket=SNAPSHOTS, Key=key)["Body"].read()
-            token = json.loads(body)["task_token"]
-            try:
-                output = json.dumps(answers[dag_id]())
-            except TimeoutError:
-                return
-            except RuntimeError as error:
-                self.states.send_task_failure(taskToken=token, error=str(error), cause="as the DAG says")
-                return
-            self.states.send_task_success(taskToken=token, output=output)
-
         def start(dag_id: str, conf: dict[str, Any]) -> None:
-            threading.Timer(0.3, answer, (dag_id, conf)).start()
+            threading.Timer(0.3, lambda: self.answer(answers[dag_id], conf)).start()
 
         self.account.mwaa.on_run = start
+
+    def answer(self, dag: Callable[[], dict[str, Any]], conf: dict[str, Any]) -> None:
+        """What a DAG does at its end."""
+        key = f"work/{NAME}/{conf['request_id']}.json"
+        body = self.account.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+        token = json.loads(body)["task_token"]
+        try:
+            output = json.dumps(dag())
+        except TimeoutError:
+            return
+        except RuntimeError as error:
+            self.states.send_task_failure(taskToken=token, error=str(error), cause="as the DAG says")
+            return
+        self.states.send_task_success(taskToken=token, output=output)
 
 
 def become(account: Account, status: str, after: float = 0.2, parsed_after: float = 0.1) -> None:
@@ -187,6 +205,15 @@ def observe(account: Account, **members: Any) -> None:
     document = spec.from_environment(environment()) | members
     del document["RequirementsS3ObjectVersion"]
     account.put_json(OBSERVED, document)
+
+
+def fail(error: str) -> Callable[[], dict[str, Any]]:
+    """A DAG that fails with this error."""
+
+    def answer() -> dict[str, Any]:
+        raise RuntimeError(error)
+
+    return answer
 
 
 def restored() -> dict[str, Any]:

@@ -22,10 +22,15 @@ from tests.integration.functions.machines import (
     Region,
     become,
     definition,
+    fail,
     observe,
+    runs_of,
 )
+from tests.integration.functions.two_regions import BothEnvironments, BothRegions, both
 from tests.tools.state_machine_templates import MACHINES
 from tests.unit.functions.conftest import NAME, PRIMARY, SECONDARY, environment
+
+__all__ = ["both"]
 
 NOTICES = Path(__file__).resolve().parents[3] / "modules" / "observability" / "main.notices.tf"
 PAUSED: Flags = dict.fromkeys(BEFORE, True)
@@ -50,18 +55,21 @@ class End:
 class World:
     """A Region, its environment, and what a test may change."""
 
-    region: Region
+    region: Any  #: a Region, or BothRegions
     environment: Environment
     patch: pytest.MonkeyPatch
 
-    def run(self, machine: str, name: str) -> dict[str, Any]:
-        return self.region.run(machine, name)
+    def run(self, machine: str, name: str, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        done: dict[str, Any] = self.region.of(machine).run(machine, name, **(given or {}))
+        return done
 
     def spoil(self, machine: str, task: str, fault: str) -> None:
-        self.region.update(machine, faults.spoilt(definition(machine, **PATIENCE), task, fault))
+        region = self.region.of(machine)
+        region.update(machine, faults.spoilt(definition(machine, region.region, **PATIENCE), task, fault))
 
     def mend(self, machine: str) -> None:
-        self.region.update(machine, definition(machine, **PATIENCE))
+        region = self.region.of(machine)
+        region.update(machine, definition(machine, region.region, **PATIENCE))
 
     def play(self, function: str, answers: Mapping[str | None, dict[str, Any]]) -> None:
         """Answer for a function, by its action."""
@@ -75,16 +83,22 @@ class Way:
 
     machine: str
     prepare: Callable[[World], None]
-    item: Callable[[Region], str]
+    item: Callable[[Any], str]
     good: End
     cases: Mapping[str, End]
     again: End | None = None
     mend: Callable[[World], None] = lambda _world: None
+    given: Mapping[str, Any] | None = None
 
 
 def holder(region: Region) -> str:
     lease = region.account.lease()
     return f"{lease['holder']}{'' if lease['live'] else ', not live'}"
+
+
+def who_runs(both: BothRegions) -> str:
+    """The holder, and whether the primary went live; the flags are the secondary's."""
+    return f"{holder(both.secondary)}{', runs' if both.runs else ''}"
 
 
 def failovers(region: Region) -> str:
@@ -162,8 +176,43 @@ def replicate(world: World) -> None:
     world.play("replicate_existing", {"start": {"jobs": []}, "status": done})
 
 
+def be_gone(world: World) -> None:
+    world.region.lose_environment()
+
+
+def fail_to_restore(world: World) -> None:
+    world.region.answers["continuity_restore"] = fail("Continuity.RestoreFailed")
+
+
+def restore_again(world: World) -> None:
+    world.region.answers["continuity_restore"] = world.environment.restore
+
+
+def fail_to_drain(world: World) -> None:
+    def drain() -> dict[str, Any]:
+        world.environment.drain()
+        return fail("Continuity.DrainFailed")()
+
+    world.region.answers["continuity_drain"] = drain
+
+
+def drain_again(world: World) -> None:
+    world.region.answers["continuity_drain"] = world.environment.drain
+
+
+def hand_over(world: World) -> None:
+    assert world.run("hand_over", "before")["status"] == "SUCCEEDED"
+
+
+def be_live_elsewhere(world: World) -> None:
+    hand_over(world)
+    snapshot_id = runs_of(world.region, "continuity_snapshot")[-1]["snapshot_id"]
+    world.region.account.set_lease(holder=PRIMARY, token=3, snapshot_id=snapshot_id)
+
+
 ASLEEP, PUT_BACK = End(None, "asleep"), End(BEFORE, "awake")
 ACTIVE = End(BEFORE, SECONDARY)
+BACK = End(None, f"{PRIMARY}, runs")
 TAKEN = f"{SECONDARY}, not live"
 NOT_YET = {
     **dict.fromkeys(("SelectSnapshot", "HideDags", "EnsureEnvironment"), None),
@@ -182,6 +231,67 @@ WAYS = {
             "RecordSnapshot": End(None, TAKEN),
             **{task: End(flags, TAKEN) for task, flags in NOT_YET.items()},
             "MarkLive": End(BEFORE, TAKEN),
+        },
+    ),
+    "failback": Way(
+        "failback",
+        lambda _world: None,
+        who_runs,
+        BACK,
+        {
+            **dict.fromkeys(("Begin", "HandOver", "CopySnapshot", "CopyDags", "SelectSnapshot"), ACTIVE),
+            **dict.fromkeys(("EnsureEnvironment", "GetEnvironment", "Ready", "Restore", "TakeLease"), ACTIVE),
+            **dict.fromkeys(("RevealDags", "GoLive"), End(PAUSED, f"{PRIMARY}, not live")),
+            "MarkLive": End(PAUSED, f"{PRIMARY}, not live, runs"),
+        },
+    ),
+    "failback to an environment that is gone": Way(
+        "failback", be_gone, who_runs, BACK, dict.fromkeys(("HideDags", "HideDagsAgain"), ACTIVE)
+    ),
+    "failback that leaves the secondary's environment": Way(
+        "failback",
+        lambda _world: None,
+        who_runs,
+        BACK,
+        {"StandDown": End(PAUSED, f"{PRIMARY}, runs", "NotStoodDown")},
+        again=End(PAUSED, f"{PRIMARY}, runs"),
+    ),
+    "failback that is put back": Way(
+        "failback",
+        fail_to_restore,
+        who_runs,
+        End(BEFORE, SECONDARY, "Continuity.RestoreFailed"),
+        {"PutBackThere": End(PAUSED, SECONDARY, "LeftPaused")},
+        again=BACK,
+        mend=restore_again,
+    ),
+    "hand_over": Way(
+        "hand_over",
+        lambda _world: None,
+        who_runs,
+        End(PAUSED, SECONDARY),
+        dict.fromkeys(("ReadLease", "Drain", "PrepareSnapshot", "TakeSnapshot", "Verify"), ACTIVE),
+    ),
+    "hand_over that fails": Way(
+        "hand_over",
+        fail_to_drain,
+        who_runs,
+        End(BEFORE, SECONDARY, "Continuity.DrainFailed"),
+        {"PutBack": End(PAUSED, SECONDARY, "LeftPaused")},
+        again=End(PAUSED, SECONDARY),
+        mend=drain_again,
+    ),
+    "hand_over that is to put back": Way(
+        "hand_over", hand_over, who_runs, ACTIVE, {"RevealDags": ACTIVE}, given={"operation": "put_back"}
+    ),
+    "stand_down": Way(
+        "stand_down",
+        be_live_elsewhere,
+        who_runs,
+        End(None, PRIMARY),
+        {
+            **dict.fromkeys(("ReadLease", "SelectSnapshot", "Remove"), End(PAUSED, PRIMARY)),
+            **dict.fromkeys(("Removal", "HideDags"), End(None, PRIMARY)),
         },
     ),
     "heartbeat_check of a healthy primary": Way(
@@ -259,6 +369,7 @@ WAYS = {
 }
 #: Where a task that never answers leads elsewhere: to what proves the snapshot, which is not there.
 SILENT_ERRORS = {
+    ("hand_over", "TakeSnapshot"): "SnapshotIncomplete",
     ("hibernate", "TakeSnapshot"): "SnapshotIncomplete",
     ("snapshot", "TakeSnapshot"): "SnapshotIncomplete",
 }
@@ -299,12 +410,13 @@ def test_every_failure_is_told(machine: str) -> None:
 
 
 def test_a_fault_leaves_a_defined_state(
-    standby_or_standalone: Region, monkeypatch: pytest.MonkeyPatch, way: str, task: str, fault: str
+    place: Any, monkeypatch: pytest.MonkeyPatch, way: str, task: str, fault: str
 ) -> None:
     """Failures covered: paused for ever, deleted without a snapshot, half live, silent."""
-    region, expected = standby_or_standalone, WAYS[way]
+    region, expected = place, WAYS[way]
     machine, case = expected.machine, expected.cases[task]
-    world = World(region, Environment(region), monkeypatch)
+    kind = BothEnvironments if isinstance(region, BothRegions) else Environment
+    world = World(region, kind(region), monkeypatch)
     check_preflight(world)
     region.deploy(**PATIENCE)
     faults.Lambda(monkeypatch)
@@ -315,7 +427,7 @@ def test_a_fault_leaves_a_defined_state(
         return world.environment.seen(), item
 
     world.spoil(machine, task, fault)
-    done = world.run(machine, "spoilt")
+    done = world.run(machine, "spoilt", expected.given)
     if fault == THROTTLED:
         assert (*seen(), done.get("error", "")) == (expected.good.flags, expected.good.item, expected.good.error), done
         return
@@ -328,13 +440,14 @@ def test_a_fault_leaves_a_defined_state(
     world.mend(machine)
     expected.mend(world)
     after = expected.again or expected.good
-    done = world.run(machine, "again")
+    done = world.run(machine, "again", expected.given)
     assert (*seen(), done.get("error", "")) == (after.flags, after.item, after.error), done
 
 
 @pytest.fixture
-def standby_or_standalone(request: pytest.FixtureRequest, way: str) -> Region:
-    """Where the machine runs."""
-    kind = "standalone" if WAYS[way].machine in ("hibernate", "resume") else "region"
-    region: Region = request.getfixturevalue(kind)
-    return region
+def place(request: pytest.FixtureRequest, way: str) -> Any:
+    """Where the machine runs: a Region, or both."""
+    machine = WAYS[way].machine
+    if machine in ("failback", "hand_over", "stand_down"):
+        return request.getfixturevalue("both")
+    return request.getfixturevalue("standalone" if machine in ("hibernate", "resume") else "region")

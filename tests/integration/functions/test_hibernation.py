@@ -13,7 +13,9 @@ import pytest
 from tests.integration.functions.machines import (
     PLAYED,
     SETTINGS,
+    Answers,
     Region,
+    fail,
     restored,
     runs_of,
     take_snapshot,
@@ -24,7 +26,6 @@ from tests.tools.state_machine_templates import example_variables, render
 from tests.unit.functions.conftest import DAGS, LEASES, NAME, SECONDARY, SNAPSHOTS
 from tests.waiting import until
 
-Answers = dict[str, Callable[[], dict[str, Any]]]
 PUBLISHED = f"spec/{NAME}/published.{SECONDARY}.json"
 
 
@@ -33,13 +34,6 @@ def state_of(region: Region) -> dict[str, Any]:
     key = {"pk": {"S": f"hibernation#{SECONDARY}"}, "sk": {"S": "hibernation"}}
     item = region.account.dynamodb.get_item(TableName=LEASES, Key=key)["Item"]
     return {name: next(iter(value.values())) for name, value in item.items()}
-
-
-def fail(error: str) -> Callable[[], dict[str, Any]]:
-    def answer() -> dict[str, Any]:
-        raise RuntimeError(error)
-
-    return answer
 
 
 def answers_of(region: Region) -> Answers:

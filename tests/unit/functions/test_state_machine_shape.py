@@ -36,6 +36,18 @@ def following(state: dict[str, Any]) -> Iterator[str]:
         yield branch["Next"]
 
 
+def states_between(machine: str, first: str, ends: set[str]) -> set[str]:
+    """The states of a machine that are reached from one before any of the ends."""
+    states = DEFINITIONS[machine]["States"]
+    found, ahead = set(), [first]
+    while ahead:
+        name = ahead.pop()
+        if name not in found and name not in ends:
+            found.add(name)
+            ahead.extend(following(states[name]))
+    return found
+
+
 def test_there_is_a_template_for_every_machine_and_no_other() -> None:
     assert sorted(path.name for path in TEMPLATES.glob("*.asl.json")) == [f"{machine}.asl.json" for machine in MACHINES]
     assert {path.name for path in TEMPLATES.glob("*.states.json")} == {f"{name}.states.json" for name in SHARED_STATES}
@@ -84,6 +96,9 @@ def test_every_task_is_bounded_retried_and_caught(state: dict[str, Any]) -> None
         ("CountSnapshot", "$.failure"),
         ("LeftPaused", own[0]),
         ("Failed", own[1]),
+        ("BeforeTheLease", "$.failure"),
+        ("PutBackThere", "$.failure"),
+        ("NotStoodDown", "$.stand_down"),
     }
     retried = {error for retrier in state["Retry"] if retrier["MaxAttempts"] for error in retrier["ErrorEquals"]}
     if "lambda:invoke" in state["Resource"]:
@@ -106,12 +121,7 @@ def test_before_the_removal_every_failure_is_put_back() -> None:
     """Failure covered: a hibernation fails half way, and DAGs stay paused for the day."""
     states = DEFINITIONS["hibernate"]["States"]
     assert states["SnapshotsLeft"]["Choices"][0]["Next"] == "PutBack"
-    before, ahead = set(), ["Preflight"]
-    while ahead:
-        name = ahead.pop()
-        if name not in before and name not in {"PutBack", "FirstPoll"}:
-            before.add(name)
-            ahead.extend(following(states[name]))
+    before = states_between("hibernate", "Preflight", {"PutBack", "FirstPoll"})
     assert "Remove" in before
     assert {"Failed", "MarkAsleep"} & before == set()
     assert {states[name]["Catch"][-1]["Next"] for name in before if states[name]["Type"] == "Task"} == {
@@ -123,6 +133,36 @@ def test_before_the_removal_every_failure_is_put_back() -> None:
         "Failed",
         "Failed",
     ]
+
+
+def test_before_the_lease_every_failure_of_a_failback_lets_the_other_region_go_on() -> None:
+    """Failure covered: a failback fails half way, and neither Region runs anything."""
+    states = DEFINITIONS["failback"]["States"]
+    before = states_between("failback", "HandOver", {"RevealDags", "BeforeTheLease", "PutBackThere"})
+    assert {"CopySnapshot", "CopyDags", "Restore", "TakeLease"} <= before
+    assert {"Failed", "GoLive", "MarkLive"} & before == set()
+    goes_to = {states[name]["Catch"][-1]["Next"] for name in before if states[name]["Type"] == "Task"}
+    assert goes_to == {"BeforeTheLease", "PutBackThere"}
+    # Those that both ways go through must ask which one it is: after the lease moved the other Region is let alone.
+    resumed = states_between("failback", "SelectSnapshot", {"RevealDags", "BeforeTheLease"})
+    assert "PutBackThere" not in resumed
+    assert states["BeforeTheLease"]["Choices"] == [
+        {"Variable": "$.begun.outcome", "StringEquals": "resume", "Next": "Failed"}
+    ]
+
+
+def test_after_the_lease_no_failure_of_a_failback_wakes_the_other_region() -> None:
+    after = states_between("failback", "RevealDags", set())
+    assert "MarkLive" in after
+    assert {"PutBackThere", "BeforeTheLease"} & after == set()
+
+
+def test_what_hands_over_goes_on_where_that_fails() -> None:
+    states = DEFINITIONS["hand_over"]["States"]
+    before = states_between("hand_over", "Drain", {"PutBack", "HandedOver"})
+    assert {"Drain", "TakeSnapshot", "Verify"} <= before
+    assert "Failed" not in before
+    assert [states["PutBack"]["Next"], states["WhyPutBack"]["Default"]] == ["WhyPutBack", "Failed"]
 
 
 @pytest.mark.parametrize("state", [task for task in TASKS if TOKEN in task.values[0]["Resource"]])
@@ -173,7 +213,14 @@ POLLED = [(machine, name) for machine, name, _ in STATES if re.fullmatch("Count(
 
 
 def test_polls_are_found() -> None:
-    assert {machine for machine, _ in POLLED} >= {"failover", "hibernate", "replicate_existing", "resume"}
+    assert {machine for machine, _ in POLLED} >= {
+        "failback",
+        "failover",
+        "hibernate",
+        "replicate_existing",
+        "resume",
+        "stand_down",
+    }
 
 
 @pytest.mark.parametrize(("machine", "count"), POLLED)
@@ -182,7 +229,7 @@ def test_polling_is_counted(machine: str, count: str) -> None:
     assert states[count]["Parameters"] == {"count.$": "States.MathAdd($.poll.count, 1)"}
     (limit,) = states[states[count]["Next"]]["Choices"]
     assert limit["Variable"] == "$.poll.count"
-    assert states[limit["Next"]]["Next"] == "Failed"
+    assert states[limit["Next"]]["Next"] in {"Failed", "BeforeTheLease"}
 
 
 @ANY_MACHINE
