@@ -53,7 +53,7 @@ def restore_portable(
     entries = portable.carried(manifest, catalog, plan)
     highest = {entry.name: _highest_id(entry) for entry in entries if catalog[entry.name].sequence}
     former = replacing.make_room(target.connection, catalog, plan, mark, replace=replace)
-    offsets = replacing.reserve(target.connection, catalog, highest, former)
+    offsets = replacing.reserve(target.connection, catalog, plan, highest, former)
 
     def carry(cursor: Any) -> tuple[Ledger, bool]:
         ledgers.take_turn(cursor, ledgers.STATE_LOCK)

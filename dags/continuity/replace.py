@@ -119,17 +119,20 @@ def going(cursor: Any, table: Table, catalog: Catalog, settings: Settings) -> sq
 
 
 def reserve(
-    connection: Any, catalog: Catalog, highest: Mapping[str, int], former: Mapping[str, int] | None
+    connection: Any, catalog: Catalog, plan: Plan, highest: Mapping[str, int], former: Mapping[str, int] | None
 ) -> dict[str, int]:
     """As `reserve_ids`; where something is replaced its ids are used again if there is room, since replacing once an
-    hour would use up all there are. `former`: what `make_room` returned."""
+    hour would use up all there are. Named things are few, and those of before may stay. `former`: what `make_room`
+    returned."""
     if former is None:
         return reserve_ids(connection, catalog, highest)
     with transaction(connection) as cursor:
         again = {
             name: former[name]
             for name, top in highest.items()
-            if name in former and _is_free(cursor, catalog, name, former[name], former[name] + top)
+            if name in former
+            and not plan.rules[name].key
+            and _is_free(cursor, catalog, name, former[name], former[name] + top)
         }
     others = {name: top + top // HEADROOM for name, top in highest.items() if name not in again}
     return {**again, **reserve_ids(connection, catalog, others)}

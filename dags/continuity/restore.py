@@ -114,7 +114,7 @@ def restore_state(
         if fitting(entry, catalog, plan) and catalog[entry.name].sequence
     }
     former = replacing.make_room(target.connection, catalog, plan, mark, replace=replace)
-    offsets = replacing.reserve(target.connection, catalog, highest, former)
+    offsets = replacing.reserve(target.connection, catalog, plan, highest, former)
 
     def carry(cursor: Any) -> tuple[Ledger, bool]:
         ledgers.take_turn(cursor, ledgers.STATE_LOCK)

@@ -366,9 +366,13 @@ def test_replacing_again_and_again_does_not_use_up_the_ids(sides: Callable[..., 
         (newest,) = add(target, "log", own)
         assert newest > ask(target, "SELECT max(id) FROM log WHERE id <> %s", newest)[0][0]
         add(source, "log", {**own, "dag_id": "dag_1"})
+        for side, name in ((target, "here"), (source, "there")):  # such rows stay, and may have the same ids
+            add(side, "ab_role", {"name": f"{name} {nth}"})
     assert offsets[1]["log"] > offsets[0]["log"]
     assert [found["log"] for found in offsets[1:]] == [offsets[1]["log"]] * 4
     assert_sequences_are_beyond(target)
+    roles = "SELECT name FROM ab_role WHERE name LIKE '%% _' AND name NOT LIKE '%%role%%' ORDER BY 1"
+    assert ask(target, roles) == [*[(f"here {nth}",) for nth in range(5)], *[(f"there {nth}",) for nth in range(4)]]
 
 
 @pytest.mark.usefixtures("lease_table")
