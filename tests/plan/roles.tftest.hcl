@@ -144,7 +144,7 @@ run "a_warm_standby_is_the_secondarys" {
   }
 
   assert {
-    condition     = keys(output.state_machine_arns) == ["failover", "heartbeat_check", "preflight", "retention", "snapshot", "standby"]
+    condition     = keys(output.state_machine_arns) == ["failover", "hand_over", "heartbeat_check", "preflight", "retention", "snapshot", "stand_down", "standby"]
     error_message = "A secondary that stands by must have the machine that keeps the standby."
   }
 
