@@ -495,3 +495,23 @@ run "more_polls_than_a_history_holds_are_refused" {
 
   expect_failures = [var.hibernation]
 }
+
+run "a_handover_waits_for_whole_minutes" {
+  command = plan
+
+  variables {
+    failback = { drain_minutes = 721 }
+  }
+
+  expect_failures = [var.failback]
+}
+
+run "a_handover_that_is_late_cancels_or_goes_on" {
+  command = plan
+
+  variables {
+    failback = { when_late = "wait" }
+  }
+
+  expect_failures = [var.failback]
+}
