@@ -135,6 +135,7 @@ module "continuity" {
   }
   retention          = var.retention
   preflight          = var.preflight
+  drill              = var.drill
   prune              = var.prune
   heartbeat          = var.heartbeat
   failover           = var.failover

@@ -8,6 +8,7 @@ RESTORE_FAILED = "Continuity.RestoreFailed"
 GO_LIVE_FAILED = "Continuity.GoLiveFailed"
 DRAIN_FAILED = "Continuity.DrainFailed"
 UNDRAIN_FAILED = "Continuity.UndrainFailed"
+DRILL_FAILED = "Continuity.DrillFailed"
 
 
 class ContinuityError(Exception):

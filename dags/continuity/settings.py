@@ -27,6 +27,7 @@ LONGEST_BASE_INTERVAL = 168
 DEFAULT_HISTORY_DAYS = 90
 LONGEST_HISTORY_DAYS = 36_500
 LONGEST_DRAIN_MINUTES = 1440
+DEFAULT_DRILL_MINUTES, LONGEST_DRILL_MINUTES = 60, 1440
 #: What a drain does when its time is over and something still executes.
 CANCEL = "cancel"
 WHEN_LATE = (CANCEL, "snapshot")
@@ -203,6 +204,7 @@ class RunConf:
     mode: str = FULL
     history_days: int | None = None
     replace: bool = False
+    minutes: int = DEFAULT_DRILL_MINUTES
 
     @classmethod
     def parse(cls, conf: Any, optional: tuple[str, ...] = ()) -> RunConf:
@@ -219,6 +221,9 @@ class RunConf:
             mode=_choice(document.get("mode", FULL), "conf.mode", MODES),
             history_days=_optional_days(document.get("history_days"), "conf.history_days"),
             replace=_flag(document, "replace"),
+            minutes=_whole(
+                document.get("minutes", DEFAULT_DRILL_MINUTES), "conf.minutes", "minutes", 1, LONGEST_DRILL_MINUTES
+            ),
         )
 
 

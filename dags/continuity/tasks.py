@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from continuity import beat as beats
-from continuity import connect, errors, verify
+from continuity import connect, drill, errors, verify
 from continuity import drain as drains
 from continuity import guard as guards
 from continuity import ledger as ledgers
@@ -22,7 +22,7 @@ from continuity.catalog import read_catalog
 from continuity.ledger import Ledger
 from continuity.live import Outcome, go_live
 from continuity.manifest import NAME as MANIFEST
-from continuity.manifest import Manifest
+from continuity.manifest import Manifest, read_manifest
 from continuity.policy import make_plan
 from continuity.portable_rest import go_live_by_rest, restore_by_rest
 from continuity.portable_restore import restore_portable
@@ -213,6 +213,18 @@ def undrained(conf: Any) -> dict[str, Any]:
         _refuse_if_fenced(settings)
         with _place(settings) as place:
             answer.output = asdict(place.put_back())
+    return dict(answer.output)
+
+
+def drilled(conf: Any) -> dict[str, Any]:
+    """`continuity_drill`. Without the database there is nothing to count by, and it fails."""
+    settings = load_settings()
+    with _answering(settings, conf, errors.DRILL_FAILED) as answer:
+        run = RunConf.parse(conf, optional=("minutes",))
+        manifest = read_manifest(_store(settings), run.snapshot_id)
+        with connect.own_connection(_engine()) as connection:
+            found = drill.look(connection, manifest, settings, run.minutes * 60)
+        answer.output = {"snapshot_id": run.snapshot_id, **asdict(found)}
     return dict(answer.output)
 
 

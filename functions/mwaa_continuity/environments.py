@@ -12,6 +12,8 @@ from mwaa_continuity.settings import Settings
 
 #: An environment whose update failed goes on running as it was.
 USABLE: Final = ("AVAILABLE", "UPDATE_FAILED")
+#: Tag of an environment that a drill made: its value is the name of the execution.
+DRILL_TAG: Final = "continuity:drill"
 
 #: An environment in one of these cannot be adopted; what to do about it.
 IN_THE_WAY: Final = {

@@ -28,6 +28,9 @@ UNITS: Final[Mapping[str, str]] = {
     "SnapshotsKeptBytes": "Bytes",
     "SnapshotsSuperseded": "Count",
     "SnapshotsSupersededBytes": "Bytes",
+    "DrillRpoSeconds": "Seconds",
+    "DrillRtoSeconds": "Seconds",
+    "DrillsFailed": "Count",
     "AwakeHours": "None",
     "AsleepHours": "None",
 }

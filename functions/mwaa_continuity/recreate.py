@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
 
 from mwaa_continuity import app, aws, events, materialise, removal, revealed, spec, standby, visibility
 from mwaa_continuity.app import Result
-from mwaa_continuity.environments import adoptable_environment, find_environment
+from mwaa_continuity.environments import DRILL_TAG, adoptable_environment, find_environment
 from mwaa_continuity.errors import EnvironmentNotUsable, NoSpec, Transient
 from mwaa_continuity.events import Event
 from mwaa_continuity.log import Log
@@ -24,6 +23,7 @@ def handler(event: object, context: object) -> Result:
         "status": status,
         "reveal": reveal,
         "remove": removal.remove,
+        "discard": removal.discard,
         "publish_url": publish_url,
     }
     return app.run("recreate", actions, event, context)
@@ -93,9 +93,8 @@ def ensure(event: Event, log: Log) -> Result:
     """
     settings = Settings.read()
     snapshot_id = events.optional_snapshot_id(event)
-    poll_seconds = events.optional_number(event, "poll_seconds", 30, low=1, high=3600)
-    timeout_minutes = events.optional_number(event, "timeout_minutes", 120, low=1, high=1440)
-    polls = {"polls": math.ceil(timeout_minutes * 60 / poll_seconds)}
+    drill = events.optional_text(event, "drill", "the name of a drill's execution, or null")
+    polls = {"polls": removal.polls(event)}
     if events.flag(event, "update"):
         return standby.keep(settings, event, log) | polls
     s3, bucket = aws.client("s3"), variable("DAG_BUCKET")
@@ -105,6 +104,8 @@ def ensure(event: Event, log: Log) -> Result:
         outcome = "creating"
         document = document_here(s3, settings, stored)
         materialise.use_local_objects(s3, bucket, document)
+        if drill:
+            document["Tags"] = {**document.get("Tags", {}), DRILL_TAG: drill}
         materialise.create(document)
     log.info("ensure", outcome=outcome, source=stored.key)
     return {"outcome": outcome, "spec_source": stored.key, "published_version": stored.published_version} | polls

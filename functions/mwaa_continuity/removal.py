@@ -10,9 +10,10 @@ from botocore.exceptions import ClientError
 
 from mwaa_continuity import aws, events, snapshots, stored_spec
 from mwaa_continuity.app import Result
-from mwaa_continuity.environments import USABLE, existing_environment
-from mwaa_continuity.errors import EnvironmentNotUsable, SnapshotRefused
+from mwaa_continuity.environments import DRILL_TAG, USABLE, existing_environment
+from mwaa_continuity.errors import EnvironmentNotUsable, SnapshotRefused, Transient
 from mwaa_continuity.events import Event
+from mwaa_continuity.lease_table import read_lease
 from mwaa_continuity.log import Log
 from mwaa_continuity.settings import Settings, variable
 
@@ -27,11 +28,46 @@ def remove(event: Event, log: Log) -> Result:
     settings = Settings.read()
     snapshot_id = events.snapshot_id(event)
     drained_at = events.instant(event, "drained_at")
-    poll_seconds = events.optional_number(event, "poll_seconds", 30, low=1, high=3600)
-    timeout_minutes = events.optional_number(event, "timeout_minutes", 120, low=1, high=1440)
+    asked = polls(event)
     outcome = removal_of(settings, snapshot_id, drained_at)
     log.info("remove", outcome=outcome, snapshot_id=snapshot_id)
-    return {"outcome": outcome, "polls": math.ceil(timeout_minutes * 60 / poll_seconds)}
+    return {"outcome": outcome, "polls": asked}
+
+
+def discard(event: Event, log: Log) -> Result:
+    """Delete an environment that a drill made and that never went live; asked again, say whether it is gone.
+
+    Raises `EnvironmentNotUsable` where a failover has taken it up, or another one made it: nothing is touched then.
+    """
+    settings = Settings.read()
+    asked = polls(event)
+    outcome = discarded(settings)
+    log.info("discard", outcome=outcome)
+    return {"outcome": outcome, "polls": asked}
+
+
+def discarded(settings: Settings) -> str:
+    """Delete the drill's environment unless that is done or under way: "deleting" or "gone"."""
+    environment = existing_environment(settings.environment)
+    if environment is None:
+        return "gone"
+    if environment["Status"] == "DELETING":
+        return "deleting"
+    where = f"environment {settings.environment} in {settings.region}"
+    if DRILL_TAG not in environment.get("Tags", {}):
+        raise EnvironmentNotUsable(f"{where} was made by no drill: it is not removed")
+    if environment["Status"] not in (*USABLE, "CREATE_FAILED"):
+        raise Transient(f"{where} is {environment['Status']}: it cannot be deleted yet")
+    if read_lease(aws.client("dynamodb"), variable("LEASE_TABLE")).holder == settings.region:
+        raise EnvironmentNotUsable(f"{where} was taken up by a failover: it is not removed")
+    return delete(aws.client("mwaa"), settings.environment)
+
+
+def polls(event: Event) -> int:
+    """How often to ask before giving up."""
+    poll_seconds = events.optional_number(event, "poll_seconds", 30, low=1, high=3600)
+    timeout_minutes = events.optional_number(event, "timeout_minutes", 120, low=1, high=1440)
+    return math.ceil(timeout_minutes * 60 / poll_seconds)
 
 
 def removal_of(settings: Settings, snapshot_id: str, drained_at: datetime | None) -> str:

@@ -34,7 +34,13 @@ NAMED_REJECTED = 20
 
 def handler(event: object, context: object) -> Result:
     """Lambda entry point; docs/architecture.md, "Functions", says what each action answers."""
-    actions: dict[str, app.Action] = {"select": select, "ready": ready, "start": start, "go_live": go_live}
+    actions: dict[str, app.Action] = {
+        "select": select,
+        "ready": ready,
+        "start": start,
+        "go_live": go_live,
+        "look": look,
+    }
     return app.run("restore", actions, event, context)
 
 
@@ -133,3 +139,9 @@ def go_live(event: Event, log: Log) -> Result:
     seconds = events.number(event, "parse_deadline_seconds", low=1, high=86400)
     snapshot_id = events.snapshot_id(event)
     return dag_runs.start("continuity_go_live", event, log, snapshot_id=snapshot_id, parse_deadline_seconds=seconds)
+
+
+def look(event: Event, log: Log) -> Result:
+    """Start the DAG that counts what a drill restored, which answers by task token."""
+    minutes = events.number(event, "minutes", low=1, high=1440)
+    return dag_runs.start("continuity_drill", event, log, snapshot_id=events.snapshot_id(event), minutes=minutes)

@@ -182,6 +182,7 @@ locals {
         Resource = local.snapshot_objects
       },
     ]
+    drill = local.drill_statements
     heartbeat_check = [
       local.publish_metrics,
       local.lease_table_key,
@@ -279,6 +280,7 @@ locals {
       ] : statement if var.role == "secondary"],
       [for statement in local.removal_statements : statement if local.hibernates || var.role == "secondary"],
       [for statement in [local.publish_address] : statement if local.hibernates],
+      [for statement in [local.read_lease, local.lease_table_key] : statement if var.role == "secondary"],
       [for statement in local.standby_statements : statement if local.keeps_standby],
     )
     restore = [

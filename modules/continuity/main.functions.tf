@@ -4,7 +4,7 @@ locals {
   functions_of_role = {
     standalone = concat(["backup", "retention"], local.hibernates ? ["hibernation", "preflight", "recreate", "restore"] : [])
     primary    = ["backup", "failback", "lease", "recreate", "replicate_existing", "restore", "retention"]
-    secondary  = ["backup", "heartbeat_check", "lease", "preflight", "recreate", "restore", "retention"]
+    secondary  = ["backup", "drill", "heartbeat_check", "lease", "preflight", "recreate", "restore", "retention"]
   }
   functions = toset(local.functions_of_role[var.role])
 
@@ -33,6 +33,16 @@ locals {
       memory      = 512
       variables = {
         DAG_TIMEOUT_SECONDS = tostring(var.snapshot.timeout_minutes * 60)
+      }
+    }
+    drill = {
+      description = "Says whether a drill of ${var.name} in ${local.region} may begin, and reports what it showed."
+      timeout     = 50
+      memory      = 256
+      variables = {
+        STRATEGY    = coalesce(var.strategy, "none")
+        RPO_MINUTES = var.drill.rpo_minutes == null ? "" : tostring(var.drill.rpo_minutes)
+        RTO_MINUTES = var.drill.rto_minutes == null ? "" : tostring(var.drill.rto_minutes)
       }
     }
     failback = {

@@ -6,6 +6,7 @@ locals {
     snapshot           = ["backup"]
     heartbeat_check    = ["heartbeat_check", "lease", "recreate"]
     failover           = ["lease", "recreate", "restore"]
+    drill              = ["drill", "recreate", "restore"]
     failback           = ["failback", "lease", "recreate", "restore"]
     hand_over          = ["backup", "lease", "recreate"]
     stand_down         = ["lease", "recreate", "restore"]
@@ -36,6 +37,7 @@ locals {
         Resource = lookup(local.machine_arns, "failover", "none")
       }] : statement if var.failover.automatic
     ]
+    drill      = []
     failover   = []
     failback   = []
     hand_over  = []

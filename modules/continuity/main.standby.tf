@@ -5,8 +5,6 @@ locals {
 
   # What `recreate` may do beyond creating the environment.
   standby_statements = [
-    local.read_lease,
-    local.lease_table_key,
     local.publish_metrics,
     {
       Sid      = "UpdateStandby"

@@ -4,7 +4,7 @@ locals {
   machines_of_role = {
     standalone = concat(["retention", "snapshot"], local.hibernates ? ["hibernate", "resume"] : [])
     primary    = ["failback", "replicate_existing", "retention", "snapshot"]
-    secondary  = concat(["failover", "hand_over", "heartbeat_check", "preflight", "retention", "snapshot", "stand_down"], local.keeps_standby ? ["standby"] : [])
+    secondary  = concat(["drill", "failover", "hand_over", "heartbeat_check", "preflight", "retention", "snapshot", "stand_down"], local.keeps_standby ? ["standby"] : [])
   }
   machines = toset(local.machines_of_role[var.role])
 
@@ -66,6 +66,11 @@ locals {
         expression   = var.heartbeat.schedule
         max_age      = 60 # a late check says nothing that the next one does not
         max_attempts = 1
+      }
+      drill = {
+        expression   = var.drill.schedule
+        max_age      = 3600
+        max_attempts = 3
       }
       preflight = {
         expression   = var.preflight.schedule

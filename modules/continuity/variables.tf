@@ -218,6 +218,17 @@ variable "retention" {
   nullable    = false
 }
 
+variable "drill" {
+  type = object({
+    schedule    = optional(string)
+    rpo_minutes = optional(number)
+    rto_minutes = optional(number)
+  })
+  description = "The drill of a secondary: when it runs (null: by hand), and how old a snapshot and how long a restore may be, in minutes (null: no promise)."
+  default     = {}
+  nullable    = false
+}
+
 variable "preflight" {
   type = object({
     enabled  = optional(bool, true)

@@ -10,6 +10,7 @@ locals {
       aws_cloudwatch_metric_alarm.unknown_health,
       [aws_cloudwatch_metric_alarm.snapshot_age, aws_cloudwatch_metric_alarm.snapshot_portable],
       aws_cloudwatch_metric_alarm.preflight,
+      aws_cloudwatch_metric_alarm.drill,
       aws_cloudwatch_metric_alarm.standby,
       values(aws_cloudwatch_metric_alarm.function_errors),
     ) : { name = alarm.alarm_name, arn = alarm.arn }
@@ -87,6 +88,26 @@ resource "aws_cloudwatch_metric_alarm" "preflight" {
   comparison_operator = "GreaterThanThreshold"
   threshold           = 0
   # What was found lasts until the next preflight.
+  treat_missing_data = "ignore"
+  alarm_actions      = [local.topic_arn]
+  ok_actions         = [local.topic_arn]
+  tags               = var.tags
+}
+
+resource "aws_cloudwatch_metric_alarm" "drill" {
+  count = var.role == "secondary" ? 1 : 0
+
+  alarm_name          = "${var.prefix}-drill"
+  alarm_description   = "The last drill of ${var.name} in ${local.region} failed, or missed what is promised: a failover might, too. Its report in the snapshot bucket, below drills/, says what was found and how long each part took."
+  namespace           = "MwaaContinuity"
+  metric_name         = "DrillsFailed"
+  dimensions          = { Environment = var.name }
+  statistic           = "Maximum"
+  period              = 60
+  evaluation_periods  = 1
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 0
+  # What was found lasts until the next drill.
   treat_missing_data = "ignore"
   alarm_actions      = [local.topic_arn]
   ok_actions         = [local.topic_arn]

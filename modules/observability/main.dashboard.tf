@@ -21,6 +21,8 @@ locals {
         limit   = null
         shown   = contains(keys(var.function_arns), "preflight")
       },
+      { title = "Recovery point and time of drills (s)", metrics = ["DrillRpoSeconds", "DrillRtoSeconds"], limit = null, shown = contains(keys(var.function_arns), "drill") },
+      { title = "Drills that failed or missed a promise", metrics = ["DrillsFailed"], limit = null, shown = contains(keys(var.function_arns), "drill") },
       { title = "Standby in step with its spec (1: it is)", metrics = ["StandbyInStep"], limit = null, shown = var.keeps_standby },
     ] : graph if graph.shown
   ]

@@ -5,6 +5,7 @@ locals {
   failure_advice = {
     snapshot           = "No new snapshot was stored: the newest one keeps ageing, and with it what a failover would lose. Look at the cause; the next scheduled snapshot tries again."
     heartbeat_check    = "The health of the other Region was not judged. One failed check needs nothing; if these notices go on, no failover will start by itself."
+    drill              = "The environment could not be shown to come back here as promised. The other Region was not touched. The report below drills/ in the snapshot bucket, where the cause names one, says how far it came; an environment that the drill made and could not remove is removed by the next one. Mend the cause, then start the state machine again."
     failover           = "The failover did not complete. Look at the cause and mend it; unless the cause says otherwise, start the state machine again: it goes on from where the environment is."
     failback           = "Look at the cause. Unless it says that the lease was taken, that DAGs stay paused (LeftPaused), or that the environment is live here, the other Region is active as before. Mend it, then start the state machine again: it goes on from where it is. Where it timed out or was aborted, start it again, or let the other Region go on by its state machine hand_over with operation put_back."
     hand_over          = "This Region did not hand over to the other one. Its DAGs run as before, unless the cause is LeftPaused, or the execution timed out or was aborted: then start it again with operation put_back. The failback in the other Region tells what became of it."
@@ -19,6 +20,10 @@ locals {
 
   # Of machines whose success is told: what its output holds where something was done (an execution that found nothing to do succeeds as well), and what to say.
   success = {
+    drill = {
+      output   = "*drilled*"
+      sentence = "A drill of the MWAA environment ${var.name} passed in <region> at <time>: the newest snapshot was restored there and looked at, nothing went live, the other Region was not touched. What a failover would have lost, and how long it would have taken until the state was back, in seconds, and where the report is: <output>. Execution: <execution>"
+    }
     failover = {
       output   = "*went_live*"
       sentence = "The failover of the MWAA environment ${var.name} is complete: since <time> it is live in <region>. What it restored, how (restore_mode portable: without history and work in flight), and the work of how many seconds is run again or lost (rpo_seconds): <output>. Tell its users the new web address, and keep the other Region's environment from running until it is failed back. Execution: <execution>"

@@ -515,3 +515,37 @@ run "a_handover_that_is_late_cancels_or_goes_on" {
 
   expect_failures = [var.failback]
 }
+
+run "a_drill_of_the_active_region_is_refused" {
+  command = plan
+
+  variables {
+    role  = "standalone"
+    peer  = null
+    drill = { schedule = "rate(30 days)" }
+  }
+
+  expect_failures = [var.drill]
+}
+
+run "a_drill_schedule_in_words_is_refused" {
+  command = plan
+
+  variables {
+    role  = "secondary"
+    drill = { schedule = "once a month" }
+  }
+
+  expect_failures = [var.drill]
+}
+
+run "half_a_minute_of_recovery_is_refused" {
+  command = plan
+
+  variables {
+    role  = "secondary"
+    drill = { rto_minutes = 0.5 }
+  }
+
+  expect_failures = [var.drill]
+}

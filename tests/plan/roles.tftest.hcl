@@ -14,7 +14,7 @@ variables {
 # Failure covered: `aws_mwaa_environment` deleted outside Terraform shows as "1 to add", and any apply silently wakes the environment.
 run "the_secondary_has_no_environment_resource" {
   assert {
-    condition     = keys(output.state_machine_arns) == ["failover", "hand_over", "heartbeat_check", "preflight", "retention", "snapshot", "stand_down"]
+    condition     = keys(output.state_machine_arns) == ["drill", "failover", "hand_over", "heartbeat_check", "preflight", "retention", "snapshot", "stand_down"]
     error_message = "The secondary must have the machines that watch and take over."
   }
 
@@ -144,7 +144,7 @@ run "a_warm_standby_is_the_secondarys" {
   }
 
   assert {
-    condition     = keys(output.state_machine_arns) == ["failover", "hand_over", "heartbeat_check", "preflight", "retention", "snapshot", "stand_down", "standby"]
+    condition     = keys(output.state_machine_arns) == ["drill", "failover", "hand_over", "heartbeat_check", "preflight", "retention", "snapshot", "stand_down", "standby"]
     error_message = "A secondary that stands by must have the machine that keeps the standby."
   }
 

@@ -16,6 +16,7 @@ from typing import Any
 TEMPLATES = Path(__file__).resolve().parents[2] / "modules" / "continuity"
 
 MACHINES = (
+    "drill",
     "failback",
     "failover",
     "hand_over",
@@ -31,6 +32,7 @@ MACHINES = (
 )
 FUNCTIONS = (
     "backup",
+    "drill",
     "failback",
     "heartbeat_check",
     "hibernation",

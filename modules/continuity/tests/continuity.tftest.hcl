@@ -58,18 +58,18 @@ variables {
 
 run "the_secondary_watches_and_takes_over" {
   assert {
-    condition     = toset(keys(aws_lambda_function.this)) == toset(["backup", "heartbeat_check", "lease", "preflight", "recreate", "restore", "retention"])
+    condition     = toset(keys(aws_lambda_function.this)) == toset(["backup", "drill", "heartbeat_check", "lease", "preflight", "recreate", "restore", "retention"])
     error_message = "The secondary has every function but replicate_existing."
   }
 
   assert {
-    condition     = toset(keys(aws_sfn_state_machine.this)) == toset(["failover", "hand_over", "heartbeat_check", "preflight", "retention", "snapshot", "stand_down"])
+    condition     = toset(keys(aws_sfn_state_machine.this)) == toset(["drill", "failover", "hand_over", "heartbeat_check", "preflight", "retention", "snapshot", "stand_down"])
     error_message = "The secondary has the machines that watch, take over, and hand back."
   }
 
   assert {
     condition     = toset(keys(aws_scheduler_schedule.this)) == toset(["heartbeat_check", "preflight", "retention", "snapshot"])
-    error_message = "Checks, preflights, retention and snapshots are scheduled; neither a failover nor what a failback asks for is."
+    error_message = "Checks, preflights, retention and snapshots are scheduled; neither a failover nor what a failback asks for is, nor a drill unless that is asked for."
   }
 
   assert {
@@ -384,7 +384,7 @@ run "settings_and_specs_carry_their_region" {
   }
 
   assert {
-    condition     = alltrue([for file in ["continuity_snapshot.py", "continuity_restore.py", "continuity_go_live.py", "continuity_beat.py", "continuity_guard.py", "continuity_prune.py", "continuity_drain.py", "continuity_undrain.py", "continuity/__init__.py"] : contains(keys(aws_s3_object.dag), file)])
+    condition     = alltrue([for file in ["continuity_snapshot.py", "continuity_restore.py", "continuity_go_live.py", "continuity_beat.py", "continuity_guard.py", "continuity_prune.py", "continuity_drain.py", "continuity_undrain.py", "continuity_drill.py", "continuity/__init__.py"] : contains(keys(aws_s3_object.dag), file)])
     error_message = "All metadata DAGs and their package must be uploaded."
   }
 }
@@ -667,7 +667,7 @@ run "without_a_schedule_it_hibernates_by_hand_only" {
 }
 
 # Failure covered: a variable that is left out changes what runs already.
-run "without_hibernation_nothing_may_remove_an_environment" {
+run "without_hibernation_nothing_may_remove_an_environment_that_works" {
   command = plan
 
   variables {
@@ -678,9 +678,39 @@ run "without_hibernation_nothing_may_remove_an_environment" {
 
   assert {
     condition = length(aws_ssm_parameter.webserver_url) == 0 && alltrue([
-      for policy in values(aws_iam_role_policy.function) : !strcontains(policy.policy, "airflow:DeleteEnvironment") && !strcontains(policy.policy, "ssm:")
+      for name, policy in aws_iam_role_policy.function :
+      (name == "recreate" || !strcontains(policy.policy, "airflow:DeleteEnvironment")) && !strcontains(policy.policy, "ssm:")
     ])
-    error_message = "What is not asked for must not exist."
+    error_message = "What is not asked for must not exist; recreate may remove what a drill made."
+  }
+}
+
+# Failure covered: a drill that cannot be put on a schedule is not held; one without promises cannot miss them.
+run "a_drill_runs_by_schedule_and_knows_what_is_promised" {
+  command = plan
+
+  variables {
+    drill    = { schedule = "cron(0 3 ? * SUN#1 *)", rpo_minutes = 15, rto_minutes = 60 }
+    strategy = "backup_restore"
+  }
+
+  assert {
+    condition     = aws_scheduler_schedule.this["drill"].schedule_expression == "cron(0 3 ? * SUN#1 *)"
+    error_message = "A drill that is asked for must be scheduled."
+  }
+
+  assert {
+    condition = {
+      for name, value in aws_lambda_function.this["drill"].environment[0].variables : name => value if contains(["STRATEGY", "RPO_MINUTES", "RTO_MINUTES"], name)
+    } == { STRATEGY = "backup_restore", RPO_MINUTES = "15", RTO_MINUTES = "60" }
+    error_message = "The function must know what is promised, and whether an environment that is there is a standby."
+  }
+
+  assert {
+    condition = [
+      for statement in jsondecode(aws_iam_role_policy.function["drill"].policy).Statement : statement.Resource if statement.Sid == "StoreReports"
+    ] == ["arn:aws:s3:::${var.snapshot_bucket.name}/drills/analytics/*"]
+    error_message = "A drill writes reports and nothing else."
   }
 }
 
@@ -746,7 +776,7 @@ run "a_warm_standby_is_kept_by_schedule_and_when_its_spec_arrives" {
   }
 
   assert {
-    condition     = !strcontains(aws_sfn_state_machine.this["standby"].definition, "\"action\": \"remove\"")
+    condition     = alltrue([for action in ["discard", "remove"] : !strcontains(aws_sfn_state_machine.this["standby"].definition, "\"${action}\"")])
     error_message = "A standby is never deleted by its machine."
   }
 }

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-from typing import Any
-
 import pytest
 from moto.core.config import default_user_config
 from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
 
 from mwaa_continuity import spec
-from tests.integration.functions.machines import PARSED, PATCHED, PLAYED, SNAPSHOT, Region, become, invoke
+from tests.integration.functions.machines import PARSED, PATCHED, PLAYED, SNAPSHOT, Region, become, invoke, vanish
 from tests.local_aws.patches import stepfunctions, stepfunctions_clients
 from tests.unit.functions.conftest import (
     BINDING,
@@ -72,9 +69,5 @@ def standalone(region: Region, monkeypatch: pytest.MonkeyPatch) -> Region:
     account.mwaa.dags |= {f"continuity_{name}": dict(PARSED) for name in ("snapshot", "drain", "undrain")}
     account.put_json(f"spec/{NAME}/published.{SECONDARY}.json", spec.from_environment(environment(SECONDARY)))
     become(account, "AVAILABLE")
-
-    def forget(_environment: dict[str, Any]) -> None:
-        threading.Timer(0.3, account.mwaa.environments.pop, ((SECONDARY, NAME),)).start()
-
-    account.mwaa.on_delete = forget
+    vanish(account)
     return region

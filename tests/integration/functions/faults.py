@@ -121,6 +121,7 @@ class Environment:
                 "continuity_snapshot": self.snapshot,
                 "continuity_restore": self.restore,
                 "continuity_go_live": self.go_live,
+                "continuity_drill": machines.found,
             }
         )
 

@@ -216,6 +216,21 @@ def fail(error: str) -> Callable[[], dict[str, Any]]:
     return answer
 
 
+def vanish(account: Account, after: float = 0.3) -> None:
+    """Let what is deleted be gone a moment later."""
+
+    def forget(_environment: dict[str, Any]) -> None:
+        threading.Timer(after, account.mwaa.environments.pop, ((SECONDARY, NAME),)).start()
+
+    account.mwaa.on_delete = forget
+
+
+def found() -> dict[str, Any]:
+    """What the drill's DAG answers where all is there."""
+    counted = {"complete_at": "2100-01-01T00:00:00+00:00", "tables": 42, "rows": 9, "differences": []}
+    return {"snapshot_id": SNAPSHOT, **counted}
+
+
 def restored() -> dict[str, Any]:
     return {"snapshot_id": SNAPSHOT, "rows": 1004, "unpaused": 2, "already": False}
 

@@ -6,6 +6,7 @@ started again without it, and ends as it would have.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,10 +26,11 @@ from tests.integration.functions.machines import (
     fail,
     observe,
     runs_of,
+    vanish,
 )
 from tests.integration.functions.two_regions import BothEnvironments, BothRegions, both
 from tests.tools.state_machine_templates import MACHINES
-from tests.unit.functions.conftest import NAME, PRIMARY, SECONDARY, environment
+from tests.unit.functions.conftest import NAME, PRIMARY, SECONDARY, SNAPSHOTS, environment
 
 __all__ = ["both"]
 
@@ -128,6 +130,21 @@ def create_as(world: World, status: str) -> None:
     world.environment = Environment(world.region)
 
 
+def drill(world: World) -> None:
+    world.patch.setenv("STRATEGY", "backup_restore")
+    world.region.account.mwaa.dags["continuity_drill"] = dict(PARSED)
+    vanish(world.region.account)
+    create_as(world, "AVAILABLE")
+
+
+def reported(region: Region) -> str:
+    """What the newest report of a drill says."""
+    keys = sorted(key for key in region.account.objects() if re.fullmatch("drills/.*/report.json", key))
+    if not keys:
+        return "no report"
+    return str(json.loads(region.account.s3.get_object(Bucket=SNAPSHOTS, Key=keys[-1])["Body"].read())["outcome"])
+
+
 def watch(world: World) -> None:
     world.region.account.beat(1, 2, 3, 4, 5)
 
@@ -219,8 +236,22 @@ NOT_YET = {
     **dict.fromkeys(("GetEnvironment", "Ready", "HideDagsAgain", "Restore"), HIDDEN),
     **dict.fromkeys(("RevealDags", "GoLive"), PAUSED),
 }
+RESTORES = ("SelectSnapshot", "HideDags", "EnsureEnvironment", "GetEnvironment", "Ready", "HideDagsAgain", "Restore")
 
 WAYS = {
+    "drill": Way(
+        "drill",
+        drill,
+        reported,
+        End(None, "passed"),
+        {
+            "Begin": End(None, "no report"),
+            **dict.fromkeys((*RESTORES, "Look"), End(None, "failed", "DrillNotPassed")),
+            "Report": End(None, "no report"),
+            "Remove": End(PAUSED, "passed"),
+            "Removal": End(None, "passed"),
+        },
+    ),
     "failover": Way(
         "failover",
         lose_primary,

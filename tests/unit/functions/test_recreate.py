@@ -199,7 +199,10 @@ def test_nothing_is_hidden_before_there_is_a_spec(account: Account) -> None:
 @pytest.mark.parametrize(
     ("event", "message"),
     [
-        ({}, "action is missing; accepted: one of ensure, hide, publish_url, remove, reveal, status, store_spec"),
+        (
+            {},
+            "action is missing; accepted: one of discard, ensure, hide, publish_url, remove, reveal, status, store_",
+        ),
         ({"action": "ensure", "snapshot_id": "latest"}, "snapshot_id is 'latest'; accepted: YYYYMMDDTHHMMSSZ-<8 hex"),
         ({"action": "ensure", "snapshot_id": 5}, "snapshot_id is a number"),
         ({"action": "ensure", "poll_seconds": 0}, "poll_seconds is 0; accepted: a whole number from 1 to 3600"),

@@ -1,0 +1,23 @@
+# Restoring the newest snapshot while the other Region is active, to show that it can be done: what a secondary has for it.
+
+locals {
+  drill_statements = [
+    local.get_environment,
+    local.read_lease,
+    local.lease_table_key,
+    local.publish_metrics,
+    local.bucket_key,
+    {
+      Sid      = "SeeWhichDrillCameFirst"
+      Effect   = "Allow"
+      Action   = ["states:ListExecutions"]
+      Resource = lookup(local.machine_arns, "drill", "none")
+    },
+    {
+      Sid      = "StoreReports"
+      Effect   = "Allow"
+      Action   = ["s3:PutObject"]
+      Resource = "${var.snapshot_bucket.arn}/drills/${var.name}/*"
+    },
+  ]
+}
