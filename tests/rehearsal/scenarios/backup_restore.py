@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from tests.rehearsal import checks, source, target, wanted
@@ -18,6 +19,8 @@ PRIMARY = Place("us-east-1", "primary", "us-east-1")
 SECONDARY = Place("us-west-2", "secondary", "us-west-2")
 #: How long the workload goes on between the snapshot and the outage, so that there is something to replay.
 GOES_ON_SECONDS = 20
+#: Grants that only a drill uses.
+NO_DRILL = Path(__file__).with_name("no_drill.unused_grants.json")
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,11 @@ class BackupRestore(Scenario):
         with rehearsal.progress.step("the secondary watches and keeps itself"):
             for machine in ("heartbeat_check", "snapshot"):
                 rehearsal.fire_to_end(machine, SECONDARY)
+
+    @classmethod
+    def unused_grants(cls) -> list[Path]:
+        """No drill is held, unless a scenario says so."""
+        return [*super().unused_grants(), NO_DRILL]
 
     def checks(self, facts: Facts) -> list[Check]:
         """What a lost Region asks for."""
@@ -207,11 +215,14 @@ class BackupRestore(Scenario):
         return Check("each Region's retention sees that the other has the snapshot", looked, detail)
 
     def _notices(self) -> Check:
+        return checks.notices_arrived(self.rehearsal.local.get("sns"), self._expected_notices())
+
+    def _expected_notices(self) -> list[tuple[str, str, str]]:
+        """What, topic, words that the notice holds."""
         topics = {name: outputs["topic_arn"] for name, outputs in self.rehearsal.outputs.items()}
         failure = f"snapshot of the MWAA environment|FAILED|{PRIMARY.region}|scheduled_at"
         success = f"failover of the MWAA environment|is complete|{SECONDARY.region}"
-        expected = [
+        return [
             ("failure of a snapshot", topics["primary"], failure),
             ("success of the failover", topics["secondary"], success),
         ]
-        return checks.notices_arrived(self.rehearsal.local.get("sns"), expected)
