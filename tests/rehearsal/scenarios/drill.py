@@ -118,11 +118,7 @@ class Drill(BackupRestore):
 
     def _primary_untouched(self) -> Check:
         """No call of a drill reaches the primary's Region, and its DAGs run as before."""
-        there = {
-            f"{call['action']} {call['resource']}"
-            for call in self.held.calls
-            if f":{PRIMARY.region}:" in call["resource"] or PRIMARY.region in call["resource"].split(":")[-1]
-        }
+        there = {f"{call['action']} {call['resource']}" for call in self.held.calls if _is_of_primary(call)}
         wrong = checks.show(there) if there else self.held.flags
         detail = wrong or f"{len(self.held.calls)} calls, none of them there"
         return Check("the drill did not touch the primary", bool(self.held.calls) and not wrong, detail)
@@ -137,3 +133,10 @@ class Drill(BackupRestore):
         topic = self.rehearsal.outputs["secondary"]["topic_arn"]
         words = f"A drill of the MWAA environment|passed in {SECONDARY.region}"
         return [*super()._expected_notices(), ("success of the drill", topic, words)]
+
+
+def _is_of_primary(call: dict[str, Any]) -> bool:
+    """Whether a call reaches the primary's Region; how its environment is, the heartbeat check looks every minute."""
+    parts = call["resource"].split(":", 5)
+    place = parts[5].split("/")[0] if parts[2] == "s3" else parts[3]
+    return PRIMARY.region in place and call["action"] != "airflow:GetEnvironment"
