@@ -137,6 +137,6 @@ class Drill(BackupRestore):
 
 def _is_of_primary(call: dict[str, Any]) -> bool:
     """Whether a call reaches the primary's Region; how its environment is, the heartbeat check looks every minute."""
-    parts = call["resource"].split(":", 5)
-    place = parts[5].split("/")[0] if parts[2] == "s3" else parts[3]
+    _, _, service, region, _, name = f"{call['resource']}:::::".split(":", 5)  # some calls name no resource but "*"
+    place = name.split("/")[0] if service == "s3" else region
     return PRIMARY.region in place and call["action"] != "airflow:GetEnvironment"
