@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from html import escape
 from typing import Any, Final
 
@@ -24,9 +25,9 @@ def page(report: Mapping[str, Any]) -> str:
     parts = report["parts"]
     facts = [
         ("Environment", f"{report['environment']} in {report['region']}"),
-        ("Started", report["started_at"]),
+        ("Started", _moment(report["started_at"])),
         ("Snapshot", report["snapshot_id"]),
-        ("Cut", report["cut_at"]),
+        ("Cut", _moment(report["cut_at"])),
         ("Restored", report["restore_mode"]),
         ("RPO", _against(report["rpo_seconds"], report["rpo_target_seconds"])),
         ("RTO: until the state was restored", _against(report["rto_seconds"], report["rto_target_seconds"])),
@@ -44,7 +45,7 @@ def page(report: Mapping[str, Any]) -> str:
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
-<title>{escape(title)}: {escape(report["environment"])}, {escape(report["started_at"])}</title>
+<title>{escape(title)}: {escape(report["environment"])}, {_moment(report["started_at"])}</title>
 <style>{STYLE}</style>
 </head>
 <body>
@@ -68,6 +69,11 @@ def _listed(title: str, lines: list[str]) -> str:
 
 def _told(value: object) -> str:
     return "it did not come that far" if value is None else str(value)
+
+
+def _moment(instant: str | None) -> str | None:
+    """To the second, in UTC."""
+    return None if instant is None else f"{datetime.fromisoformat(instant).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _against(seconds: int | None, target: int | None) -> str | None:

@@ -202,7 +202,14 @@ def test_a_drill_that_did_not_come_far_is_reported_too() -> None:
 def test_the_page_shows_what_was_measured_and_nothing_as_markup() -> None:
     found = report_of(Drilled.read(told()), Targets(15, None), started_at=STARTED, now=STARTED)
     shown = page(found | {"environment": NAME, "region": SECONDARY, "execution": EXECUTION})
-    for words in ("The drill passed", "10 min, promised 15 min", "<td>26 min</td>", "12,345 in 42 tables", SNAPSHOT):
+    for words in (
+        "The drill passed",
+        "10 min, promised 15 min",
+        "<td>26 min</td>",
+        "12,345 in 42 tables",
+        "2026-11-21 08:00:00 UTC",
+        SNAPSHOT,
+    ):
         assert words in shown
     assert "log.history.copy.gz is &lt;missing&gt;" in shown
 
