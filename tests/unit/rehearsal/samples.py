@@ -62,7 +62,7 @@ def sample_report(mismatched: int = 0, scenario: str = "backup_restore") -> Repo
         scenario=scenario,
         started=OUTAGE - 400,
         ended=OUTAGE + 330,
-        story={"backup_restore": lost, "hibernate": slept, "warm_standby": stood_by}[scenario](),
+        story={"backup_restore": lost, "drill": lost, "hibernate": slept, "warm_standby": stood_by}[scenario](),
         tables=tables,
         checks=checks,
         versions={"Airflow": "2.10.3", "PostgreSQL": "15.14", "Terraform": "1.11.4"},
