@@ -45,14 +45,14 @@ rehearse: scenario-chosen set-up-system set-up-terraform set-up-tools set-up-air
 	@$(PYTHON) -m tests.rehearsal --scenario $(SCENARIO) --airflow $(AIRFLOW) $(if $(DAGS),--dags $(DAGS))
 
 # In the order they are named: rehearsals take longest, and one process does them while the other does the rest.
-test: lint test-plan set-up-airflow ## everything: lint, plans, unit, integration, a rehearsal of each scenario
+test: lint test-plan set-up-airflow ## everything: lint, plans, unit, integration, the rehearsals drill (which is backup_restore after a drill) and hibernate
 	$(PYTHON) -m pytest -q -n 2 tests/unit
 	$(PYTHON) -m pytest -n 2 --dist loadscope --no-loadscope-reorder tests/rehearsal tests/integration --airflow-versions $(AIRFLOW_VERSIONS)
 
 # One JUnit file a folder, so that a part can be run again by itself; a failure does not keep the others from running.
 test-all: lint test-plan set-up-airflow ## the long matrices: every Airflow version, many kill seeds, each scenario rehearsed on each (hours); docs/test-report.md says how they ended
 	for part in $(LONG_PARTS); do \
-	  $(PYTHON) -m pytest $$part --airflow-versions all --rehearsals all --standbys all --hibernations all --seeds 100 \
+	  $(PYTHON) -m pytest $$part --airflow-versions all --rehearsals all --drills all --standbys all --hibernations all --seeds 100 \
 	    --junitxml build/reports/$$(echo $${part#tests/} | tr / -).xml; \
 	done; $(PYTHON) -m tests.tools.test_report
 

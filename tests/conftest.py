@@ -36,9 +36,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addoption(
         "--rehearsals",
+        default="none",
+        metavar="VERSION,...",
+        help="Airflow versions on which the loss of a Region is rehearsed, 'all' or 'none' (default: %(default)s)",
+    )
+    parser.addoption(
+        "--drills",
         default=_REHEARSED_VERSION,
         metavar="VERSION,...",
-        help="Airflow versions on which the loss of a Region is rehearsed, or 'all' (default: %(default)s)",
+        help="Airflow versions on which that is rehearsed after a drill, 'all' or 'none' (default: %(default)s)",
     )
     parser.addoption(
         "--standbys",
@@ -81,7 +87,7 @@ def circumstances(record_testsuite_property: Callable[[str, object], None], pyte
     asked = ["git", "describe", "--always", "--dirty"]
     shown = subprocess.run(asked, cwd=_REQUIREMENTS, text=True, capture_output=True, check=False).stdout
     record_testsuite_property("commit", shown.strip() or "no commit")
-    for option in ("--airflow-versions", "--rehearsals", "--standbys", "--hibernations", "--seeds"):
+    for option in ("--airflow-versions", "--rehearsals", "--drills", "--standbys", "--hibernations", "--seeds"):
         record_testsuite_property(option, pytestconfig.getoption(option))
 
 
@@ -89,7 +95,7 @@ def chosen_versions(config: pytest.Config, option: str = "--airflow-versions") -
     """The Airflow versions an option names, oldest first. Raises `pytest.UsageError` for one that has no lock file."""
     locked = {path.stem.removeprefix("airflow-") for path in _REQUIREMENTS.glob("airflow-*.txt")}
     asked = str(config.getoption(option))
-    if (option, asked) == ("--standbys", "none"):
+    if asked == "none" and option != "--airflow-versions":
         return ()
     wanted = locked if asked == "all" else {part.strip() for part in asked.split(",")}
     if unknown := wanted - locked:

@@ -67,7 +67,7 @@ def test_an_interrupt_stops_everything() -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "lost" in metafunc.fixturenames:
-        ways = {"backup_restore": "--rehearsals", "warm_standby": "--standbys"}
+        ways = {"backup_restore": "--rehearsals", "drill": "--drills", "warm_standby": "--standbys"}
         lost = [(way, version) for way, option in ways.items() for version in chosen_versions(metafunc.config, option)]
         metafunc.parametrize("lost", lost, ids="-".join)
     if "put_to_sleep" in metafunc.fixturenames:
