@@ -13,6 +13,7 @@ from mwaa_continuity.drill_report import Drilled, Targets, report_of
 from mwaa_continuity.environments import DRILL_TAG, USABLE, existing_environment
 from mwaa_continuity.errors import BadInput
 from mwaa_continuity.events import Event
+from mwaa_continuity.executions import earlier_execution
 from mwaa_continuity.lease_table import read_lease
 from mwaa_continuity.log import Log
 from mwaa_continuity.settings import Settings, optional_variable, variable
@@ -41,9 +42,9 @@ def may_begin(settings: Settings, execution: str) -> tuple[str, str, bool]:
     """The outcome, why, and whether the environment stays."""
     if read_lease(aws.client("dynamodb"), variable("LEASE_TABLE")).holder == settings.region:
         return "active", f"{settings.region} is the active Region, or is becoming it", False
-    first = first_running(execution)
-    if first != execution:
-        return "busy", f"{first} is at work", False
+    earlier = earlier_execution(execution)
+    if earlier:
+        return "busy", f"{earlier} is at work", False
     environment = existing_environment(settings.environment)
     return ("go", "", False) if environment is None else may_use(settings, environment)
 
@@ -59,18 +60,6 @@ def may_use(settings: Settings, environment: dict[str, Any]) -> tuple[str, str, 
         why = f"{where} was made by no drill: remove it, or bring the Region back to its role"
         return "in_the_way", why, False
     return "go", "the standby is used, and stays", True
-
-
-def first_running(execution: str) -> str:
-    """The ARN of the oldest execution that runs of this one's machine: of two that were started, one is the drill."""
-    machine = execution.replace(":execution:", ":stateMachine:").rpartition(":")[0]
-    pages = aws.client("stepfunctions").get_paginator("list_executions")
-    running = [
-        (found["startDate"], str(found["executionArn"]))
-        for answer in pages.paginate(stateMachineArn=machine, statusFilter="RUNNING")
-        for found in answer["executions"]
-    ]
-    return min(running)[1] if running else execution
 
 
 def report(event: Event, log: Log) -> Result:

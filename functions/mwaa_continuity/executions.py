@@ -20,3 +20,20 @@ def execution_state(execution: str) -> tuple[bool, datetime | None]:
             return False, None
         raise
     return answer["status"] == "RUNNING", answer.get("stopDate")
+
+
+def earlier_execution(execution: str) -> str | None:
+    """The ARN of the oldest execution of the same machine that runs and began before this one, or none.
+
+    Of several that were started, one is at work: whoever finds an earlier one leaves it alone.
+    """
+    machine = execution.replace(":execution:", ":stateMachine:").rpartition(":")[0]
+    pages = aws.client("stepfunctions").get_paginator("list_executions")
+    running = [
+        (found["startDate"], str(found["executionArn"]))
+        for page in pages.paginate(stateMachineArn=machine, statusFilter="RUNNING")
+        for found in page["executions"]
+    ]
+    own = next((found for found in running if found[1] == execution), None)
+    others = [found for found in running if found[1] != execution and (own is None or found < own)]
+    return min(others)[1] if others else None

@@ -14,6 +14,7 @@ from mwaa_continuity.app import Result
 from mwaa_continuity.environments import existing_environment
 from mwaa_continuity.errors import HandOverFailed, PutBackFailed, StandDownFailed
 from mwaa_continuity.events import Event
+from mwaa_continuity.executions import earlier_execution
 from mwaa_continuity.failback_decision import (
     GO,
     NO_ENVIRONMENT,
@@ -55,12 +56,13 @@ def begin(event: Event, log: Log) -> Result:
     settings, peer = Settings.read(), variable("PEER_REGION")
     execution = events.text(event, "execution", AN_EXECUTION)
     force = events.flag(event, "force")
+    earlier = earlier_execution(execution)
     seen = read_lease(home_of_lease(), variable("LEASE_TABLE"))
     decision = of_lease(
         seen,
         settings.region,
         peer,
-        other_running=other_failback(execution),
+        other_running=earlier.rpartition(":")[2] if earlier else None,
         cooling_down=lease.cooling_down(seen, time.time(), whole_number("COOLDOWN_SECONDS")),
         force=force,
     )
@@ -89,21 +91,6 @@ def status_of(settings: Settings, region: str | None = None) -> str | None:
     """The status of the environment in a Region, the own one by default, or none."""
     environment = existing_environment(settings.environment, region)
     return None if environment is None else str(environment["Status"])
-
-
-def other_failback(execution: str) -> str | None:
-    """The name of an execution of this machine that is at work and began before this one, or none."""
-    machine_arn = execution.replace(":execution:", ":stateMachine:").rsplit(":", 1)[0]
-    pages = aws.client("stepfunctions").get_paginator("list_executions")
-    running = [
-        found
-        for page in pages.paginate(stateMachineArn=machine_arn, statusFilter="RUNNING")
-        for found in page["executions"]
-    ]
-    began = {found["executionArn"]: (found["startDate"], found["executionArn"]) for found in running}
-    own = began.get(execution)
-    others = [found["name"] for found in running if own is None or began[found["executionArn"]] < own]
-    return next((name for name in sorted(others) if not execution.endswith(f":{name}")), None)
 
 
 def hand_over(event: Event, log: Log) -> Result:
