@@ -32,9 +32,10 @@ log = logging.getLogger(__name__)
 PAGES = 256
 #: From so many rows on, the room they leave is worth being made usable at once.
 MANY_ROWS = 1000
-#: Rows `t` that stay, though a snapshot would select them: this installation's processes have them.
+#: Rows `t` that stay, though a snapshot would select them: this installation's processes have them. A job of a user's
+#: DAG runs no more, as nothing of theirs executes: one that says so was killed.
 IN_USE = {
-    "job": "t.state = 'running' AND t.latest_heartbeat > now() - interval '1 day'",
+    "job": "t.dag_id IS NULL AND t.state = 'running' AND t.latest_heartbeat > now() - interval '1 day'",
     "slot_pool": "t.pool = 'default_pool'",
 }
 #: What guard and drain remember of flags that are of another life then.

@@ -180,6 +180,27 @@ def test_what_ran_gives_way_where_that_is_said(sides: Callable[..., Side]) -> No
     assert everything(target) == after, "what is there is not replaced by itself"
 
 
+def test_jobs_of_a_life_that_was_cut_off_give_way(sides: Callable[..., Side]) -> None:
+    """Failure covered: tasks that were killed with their Region left jobs that seem to run, which stay for ever; or the
+    scheduler that runs now loses its own."""
+    source = sides("source")
+    target = sides("target", environment=source.environment)
+    source.snapshot(FIRST)
+    let_rest(target)
+    for host, kind, dag_id in (("killed", "LocalTaskJob", "dag_1"), ("at-work", "SchedulerJob", None)):
+        ask(
+            target,
+            """INSERT INTO job (dag_id, state, job_type, start_date, latest_heartbeat, hostname)
+            VALUES (%s, 'running', %s, now(), now(), %s)""",
+            dag_id,
+            kind,
+            host,
+        )
+    target.restore_state(FIRST, replace=True)
+    left = ask(target, "SELECT hostname FROM job WHERE hostname IN ('killed', 'at-work')")
+    assert [host for (host,) in left] == ["at-work"]
+
+
 @pytest.mark.usefixtures("small_steps")
 def test_a_fenced_primary_takes_up_what_ran_elsewhere(sides: Callable[..., Side]) -> None:
     """Failure covered: the primary has the ids, and the uuids, of the snapshot that comes back to it; a secondary's
