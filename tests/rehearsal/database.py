@@ -14,10 +14,15 @@ import psycopg2
 from psycopg2 import extensions
 
 from tests.postgres import bin_dir
+from tests.rehearsal.comparator import OWN_PREFIX
 
 #: Tables that no scheduler waits for, also not by a foreign key that follows updates, as notes follow a task instance
 #: to its next try: of Airflow 2, and 3, where only what records an asset event reads it.
 GATES = ("sla_miss", "asset_alias_asset")
+
+
+#: States of a task instance that was handed to an executor.
+EXECUTES = ("queued", "running", "restarting")
 
 
 class NoCut(Exception):
@@ -49,6 +54,20 @@ def exists(database_url: str) -> bool:
             raise
         return False
     return True
+
+
+def paused_flags(database_url: str) -> dict[str, bool]:
+    """Paused flags of the user's DAGs."""
+    statement = "SELECT dag_id, is_paused FROM dag WHERE NOT starts_with(dag_id, %s)"
+    return {row[0]: row[1] for row in query(database_url, statement, (OWN_PREFIX,))}
+
+
+def executing(database_url: str) -> list[tuple[str, str, str, int]]:
+    """Task instances of the user's DAGs that were handed to an executor: what a drain waits for."""
+    statement = """SELECT dag_id, run_id, task_id, map_index FROM task_instance
+        WHERE state = ANY (%s) AND NOT starts_with(dag_id, %s)"""
+    rows = query(database_url, statement, (list(EXECUTES), OWN_PREFIX))
+    return [(row[0], row[1], row[2], row[3]) for row in rows]
 
 
 def dump(database_url: str, snapshot: str, path: Path) -> Path:

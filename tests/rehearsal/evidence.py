@@ -37,6 +37,8 @@ class Evidence:
     state_dump: Path | None = None
     end_dump: Path | None = None
     target_since: datetime | None = None
+    #: What ran in the target before this moment (epoch seconds) belongs to an earlier life of it, and is not judged.
+    effects_since: float = 0.0
     #: Paused flag by DAG, where it is not the one that the source has at the cut: a drain pauses before it.
     paused: dict[str, bool] | None = None
     manifest: dict[str, Any] = field(default_factory=dict)

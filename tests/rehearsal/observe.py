@@ -136,10 +136,11 @@ class Observer:
 
         def restored() -> bool:
             self.arrival.ledger = read_ledger(database_url)
-            if not self.arrival.ledger:
+            done = bool(self.arrival.ledger.get("state_at"))  # empty while what was there before is deleted
+            if not done:
                 self.narrator.poll()
                 self._fail_if_ended()
-            return bool(self.arrival.ledger)
+            return done
 
         self._wait(restored, self.arrival_seconds, "the state was restored", pause=0.2)
         self.arrival.state_restored = time.time()

@@ -101,12 +101,14 @@ class Rehearsal:
             self.outputs[place.root] = root.outputs()
             self.narrator.poll()
 
-    def destroy(self) -> None:
-        """Remove the environment of the target, which belongs to no state, then destroy every root, the last one first;
-        what is left is evidence."""
+    def remove_target(self) -> None:
+        """Remove the environment of the target, where it belongs to no state."""
         client = self.local.client("mwaa", self.target.region)
         client.delete_environment(Name=NAME)
         self.wait(lambda: "its end" if self.exists(self.target) else "", 120, "the environment removed")
+
+    def destroy(self) -> None:
+        """Destroy every root, the last one first; what is left is evidence."""
         for name in reversed(self.roots):
             self.roots[name].destroy()
             self.evidence.left_over += [f"{name}: {address}" for address in self.roots[name].resources()]
@@ -158,9 +160,10 @@ class Rehearsal:
         another one."""
         self.evidence.outputs[name or machine] = self.wait_for_execution(self.fire(machine, place), place)
 
-    def fail_if_ended(self, execution: str, place: Place) -> None:
+    def fail_if_ended(self, execution: str) -> None:
         """Raises RehearsalFailed, with the reason, for an execution that should still be under way."""
-        shown = self.local.client("stepfunctions", place.region).describe_execution(executionArn=execution)
+        region = execution.split(":")[3]
+        shown = self.local.client("stepfunctions", region).describe_execution(executionArn=execution)
         if shown["status"] in ("FAILED", "TIMED_OUT", "ABORTED"):
             raise RehearsalFailed(f"{execution} {shown['status']}: {reason(shown)}")
         if shown["status"] == "SUCCEEDED":
@@ -182,7 +185,8 @@ class Rehearsal:
 
     def effects(self) -> list[Effect]:
         """What the tasks left so far; `where` is that of the source or of the target."""
-        return [replace(e, where=self._place_of(e).where) for e in read_effects(self.effects_folder)]
+        found = [replace(e, where=self._place_of(e).where) for e in read_effects(self.effects_folder)]
+        return [e for e in found if e.where != self.target.where or e.at >= self.evidence.effects_since]
 
     def _place_of(self, effect: Effect) -> Place:
         """Two Regions are told by their names, two lives in one Region by when the second one began."""

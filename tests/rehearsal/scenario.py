@@ -53,4 +53,9 @@ class Scenario(ABC):
     def tear_down(self) -> None:
         """Remove everything; what is left is evidence."""
         with self.rehearsal.progress.step("terraform destroy"):
+            self.remove_stateless()
             self.rehearsal.destroy()
+
+    def remove_stateless(self) -> None:
+        """Remove what belongs to no state of Terraform."""
+        self.rehearsal.remove_target()

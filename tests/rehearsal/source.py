@@ -70,7 +70,7 @@ def dump_cut(rehearsal: Rehearsal, start: Callable[[], str], quiet: Callable[[],
 
     def still_going() -> None:
         rehearsal.narrator.poll()
-        rehearsal.fail_if_ended(execution, source)
+        rehearsal.fail_if_ended(execution)
 
     def unquiet() -> str:
         still_going()

@@ -50,7 +50,9 @@ class Databases:
         subprocess.run(command, check=True, env={"PGTZ": "UTC"})
         return Dump(path)
 
-    def compare(self, state: str = "", end: str = "", paused: dict[str, bool] | None = None) -> dict[str, TableResult]:
+    def compare(
+        self, state: str = "", end: str = "", paused: dict[str, bool] | None = None, *, was_cut_off: bool = False
+    ) -> dict[str, TableResult]:
         """Results per table, with one change to each moment of the target."""
         sides = Sides(
             self.dump("source"),
@@ -60,6 +62,7 @@ class Databases:
             TARGET_KEY,
             SINCE,
             paused=paused,
+            was_cut_off=was_cut_off,
         )
         return {result.name: result for result in compare(sides)}
 
@@ -100,6 +103,18 @@ def test_a_right_copy_with_shifted_ids_passes(databases: Databases) -> None:
     ):
         assert results[name].rows_source == results[name].rows_restored > 0, name
     assert "serialized_dag" not in results
+
+
+@pytest.mark.parametrize(
+    ("dag_id", "was_cut_off", "accepted"), [("NULL", True, True), ("NULL", False, False), ("'killed'", True, False)]
+)
+def test_only_processes_of_a_target_that_was_cut_off_may_be_left(
+    databases: Databases, dag_id: str, was_cut_off: bool, accepted: bool
+) -> None:
+    left = f"""INSERT INTO job (id, dag_id, state, job_type, start_date, latest_heartbeat)
+        VALUES (900001, {dag_id}, 'running', 'TriggererJob', '2026-05-01', '2026-05-31')"""  # noqa: S608
+    found = wrong(databases.compare(left, left, was_cut_off=was_cut_off))
+    assert found == ({} if accepted else {"job": 1})
 
 
 BOTH = [

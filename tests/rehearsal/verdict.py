@@ -43,6 +43,7 @@ def compared(scenario: Scenario) -> list[dict[str, Any]]:
         local_variables=scenario.local_variables,
         inserted_triggers=database.AUDITED_TRIGGERS,
         linked_triggers=database.AUDITED_LINKS,
+        was_cut_off=evidence.effects_since > 0,
     )
     return [asdict(result) for result in compare(sides)]
 

@@ -41,6 +41,8 @@ class Sides:
     #: Tables of `end` that hold every trigger ever inserted, and every link of a task instance to a trigger.
     inserted_triggers: str = "trigger"
     linked_triggers: str = "task_instance"
+    #: Whether the target ran before, and was cut off: jobs of its own processes of then may still say that they run.
+    was_cut_off: bool = False
 
 
 @dataclass
@@ -203,6 +205,8 @@ class _Comparison:
     def _own_before_live(self, name: str, row: Mapping[str, Any]) -> bool:
         known = self._schema.tables.get(name)
         if name == "log_template":
+            return True
+        if name == "job" and self._sides.was_cut_off and row["dag_id"] is None and row["state"] == "running":
             return True
         if name in ("job", "log") and known and known.dag:
             return row[known.dag] is None and self._young(row, known.made_at)

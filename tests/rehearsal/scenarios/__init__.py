@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from tests.rehearsal.scenario import Scenario
 from tests.rehearsal.scenarios.backup_restore import BackupRestore
 from tests.rehearsal.scenarios.drill import Drill
+from tests.rehearsal.scenarios.failback import Failback
 from tests.rehearsal.scenarios.hibernate import Hibernate
 from tests.rehearsal.scenarios.warm_standby import WarmStandby
 
 SCENARIOS: Mapping[str, type[Scenario]] = {
-    scenario.name: scenario for scenario in (BackupRestore, Drill, Hibernate, WarmStandby)
+    scenario.name: scenario for scenario in (BackupRestore, Drill, Failback, Hibernate, WarmStandby)
 }

@@ -21,6 +21,8 @@ SECONDARY = Place("us-west-2", "secondary", "us-west-2")
 GOES_ON_SECONDS = 20
 #: Grants that only a drill uses.
 NO_DRILL = Path(__file__).with_name("no_drill.unused_grants.json")
+#: Grants that only a failback uses.
+NO_FAILBACK = Path(__file__).with_name("no_failback.unused_grants.json")
 
 
 @dataclass(frozen=True)
@@ -98,8 +100,8 @@ class BackupRestore(Scenario):
 
     @classmethod
     def unused_grants(cls) -> list[Path]:
-        """No drill is held, unless a scenario says so."""
-        return [*super().unused_grants(), NO_DRILL]
+        """No drill is held and no failback made, unless a scenario says so."""
+        return [*super().unused_grants(), NO_DRILL, NO_FAILBACK]
 
     def checks(self, facts: Facts) -> list[Check]:
         """What a lost Region asks for."""

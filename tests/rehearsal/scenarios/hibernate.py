@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.rehearsal import checks, clocks, database, source, target, wanted
 from tests.rehearsal.checks import Facts
-from tests.rehearsal.comparator import OWN_PREFIX, Dump
+from tests.rehearsal.comparator import Dump
 from tests.rehearsal.effects import InstanceKey
 from tests.rehearsal.evidence import Place
 from tests.rehearsal.observe import Arrival, Observer
@@ -22,8 +22,6 @@ REGION = "us-east-1"
 BEFORE = Place(REGION, "standalone", "before the sleep")
 AFTER = Place(REGION, "standalone", "after the sleep")
 ITEM = {"pk": {"S": f"hibernation#{REGION}"}, "sk": {"S": "hibernation"}}
-#: States of a task instance that was handed to an executor: what a drain waits for.
-EXECUTES = ("queued", "running", "restarting")
 
 
 @dataclass(frozen=True)
@@ -162,7 +160,7 @@ class Hibernate(Scenario):
         rehearsal, evidence = self.rehearsal, self.rehearsal.evidence
         url = rehearsal.database_url(BEFORE)
         with rehearsal.progress.step("hibernate: drain"):
-            evidence.paused = _flags(url)
+            evidence.paused = database.paused_flags(url)
             self.decided = time.time()
             fired = partial(rehearsal.fire, "hibernate", BEFORE)
             execution = source.dump_cut(rehearsal, fired, partial(self._executing, url))
@@ -174,16 +172,11 @@ class Hibernate(Scenario):
 
     def _executing(self, url: str) -> str:
         """What executes, or that not every DAG is paused. Once all are, what runs is given what it waits for."""
-        if not all(_flags(url).values()):
+        if not all(database.paused_flags(url).values()):
             return "every DAG paused"
-        rows = database.query(
-            url,
-            """SELECT dag_id, run_id, task_id, map_index FROM task_instance
-            WHERE state = ANY (%s) AND NOT starts_with(dag_id, %s)""",
-            (list(EXECUTES), OWN_PREFIX),
-        )
+        rows = database.executing(url)
         if self.executing is None:
-            self.executing = [(row[0], row[1], row[2], row[3]) for row in rows]
+            self.executing = rows
             (self.rehearsal.effects_folder / "signals" / "work_is_done").touch()
         return f"the end of {checks.show(row[0] for row in rows)}" if rows else ""
 
@@ -229,7 +222,7 @@ class Hibernate(Scenario):
         """Something ran when the DAGs were paused, and came to its end; nothing executed at the cut."""
         ran = set(self.executing or ())
         ended = ran & facts.cut.finished()
-        executed = {key for key, state in facts.cut.instances.items() if state in EXECUTES}
+        executed = {key for key, state in facts.cut.instances.items() if state in database.EXECUTES}
         detail = f"{len(ran)} executed when the DAGs were paused, {len(ended)} of them had ended at the cut"
         detail += f"; executed at the cut: {checks.show(executed)}" if executed else ", and nothing executed then"
         return Check("the drain lets what runs end before the cut", bool(ended) and not executed, detail)
@@ -269,12 +262,6 @@ class Hibernate(Scenario):
             ("awake again", topic, f"MWAA environment {NAME} in {REGION} is back since|snapshot_id"),
         ]
         return checks.notices_arrived(self.rehearsal.local.get("sns"), expected)
-
-
-def _flags(url: str) -> dict[str, bool]:
-    """Paused flags of the user's DAGs."""
-    query = "SELECT dag_id, is_paused FROM dag WHERE NOT starts_with(dag_id, %s)"
-    return {row[0]: row[1] for row in database.query(url, query, (OWN_PREFIX,))}
 
 
 def _all_right(name: str, found: dict[str, str]) -> Check:

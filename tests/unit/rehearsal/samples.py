@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.rehearsal.report import Check, Report, Story
-from tests.rehearsal.scenarios import backup_restore, hibernate
+from tests.rehearsal.scenarios import backup_restore, failback, hibernate
 
 OUTAGE = 1_780_000_000.0
 
@@ -44,6 +44,20 @@ def slept() -> Story:
     ).story()
 
 
+def returned() -> Story:
+    """Of a Region that was lost and became active again."""
+    return failback.Moments(
+        back=OUTAGE - 25,
+        started=OUTAGE,
+        cut=OUTAGE + 14,
+        handed_over=OUTAGE + 20,
+        state_restored=OUTAGE + 32,
+        live=OUTAGE + 63,
+        ended=OUTAGE + 82,
+        first_new_run=OUTAGE + 65,
+    ).story()
+
+
 def sample_report(mismatched: int = 0, scenario: str = "backup_restore") -> Report:
     """A report; with `mismatched` rows, one of a failed rehearsal."""
     lines = ["xcom (('a', 'r'), 'key'): value: '<script>' became NULL"] if mismatched else []
@@ -58,11 +72,18 @@ def sample_report(mismatched: int = 0, scenario: str = "backup_restore") -> Repo
         Check("no run that finished before the cut ran again", True, "61 finished runs of 21 DAGs, none began again"),
         Check("the replayed set is exactly the computed one", not mismatched, "9 task instances, <as> computed"),
     ]
+    stories = {
+        "backup_restore": lost,
+        "drill": lost,
+        "failback": returned,
+        "hibernate": slept,
+        "warm_standby": stood_by,
+    }
     return Report(
         scenario=scenario,
         started=OUTAGE - 400,
         ended=OUTAGE + 330,
-        story={"backup_restore": lost, "drill": lost, "hibernate": slept, "warm_standby": stood_by}[scenario](),
+        story=stories[scenario](),
         tables=tables,
         checks=checks,
         versions={"Airflow": "2.10.3", "PostgreSQL": "15.14", "Terraform": "1.11.4"},

@@ -1,4 +1,4 @@
-# The primary of the rehearsal: everything at its defaults; snapshots are started by the rehearsal itself.
+# The primary of the rehearsal: everything at its defaults, except that minutes are short; snapshots are started by the rehearsal itself.
 
 terraform {
   required_version = ">= 1.9"
@@ -68,6 +68,12 @@ module "continuity" {
   notifications     = { emails = ["operators@example.com"] }
   snapshot          = { schedule = "rate(1 day)", timeout_minutes = 10, local_variables = ["local_*"] }
   tags              = { purpose = "rehearsal" }
+
+  failover = {
+    poll_seconds           = 5
+    dag_timeout_minutes    = 10
+    parse_deadline_seconds = 180
+  }
 
   environment = {
     airflow_version               = var.airflow_version
