@@ -428,8 +428,9 @@ run "recreate_may_forward_what_creating_an_environment_needs" {
         "kms:ReEncryptFrom", "kms:ReEncryptTo", "kms:RevokeGrant",
       ]
       ForwardedServiceLinkedRole = ["iam:CreateServiceLinkedRole"]
+      ForwardedLeaseTableKey     = ["kms:Decrypt"]
     })
-    error_message = "These are the grants that MWAA asks of whoever creates an environment, and no others."
+    error_message = "These are the grants that MWAA asks of whoever creates an environment, beside the key of the lease table, and no others."
   }
 
   assert {
