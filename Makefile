@@ -52,7 +52,7 @@ test: lint test-plan set-up-airflow ## everything: lint, plans, unit, integratio
 # One JUnit file a folder, so that a part can be run again by itself; a failure does not keep the others from running.
 test-all: lint test-plan set-up-airflow ## the long matrices: every Airflow version, many kill seeds, each scenario rehearsed on each (hours); docs/test-report.md says how they ended
 	for part in $(LONG_PARTS); do \
-	  $(PYTHON) -m pytest $$part --airflow-versions all --rehearsals all --drills all --standbys all --hibernations all --seeds 100 \
+	  $(PYTHON) -m pytest $$part --airflow-versions all --rehearse all --seeds 100 \
 	    --junitxml build/reports/$$(echo $${part#tests/} | tr / -).xml; \
 	done; $(PYTHON) -m tests.tools.test_report
 

@@ -21,9 +21,8 @@ pytest_plugins = ["tests.local_aws.fixtures", "tests.exactness"]
 _ALONE = "tests/unit"
 _REQUIREMENTS = Path(__file__).resolve().parents[1] / "requirements"
 _USUAL_VERSIONS = "2.10.3,3.3.1"
-_REHEARSED_VERSION = "2.10.3"
-#: The other major version, so that the usual run rehearses both.
-_HIBERNATED_VERSION = "3.3.1"
+#: The shortest that cover a takeover and a sleep, on either major version.
+_USUALLY_REHEARSED = "drill-2.10.3,hibernate-3.3.1"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -35,28 +34,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="Airflow versions that the integration tests run on, or 'all' (default: %(default)s)",
     )
     parser.addoption(
-        "--rehearsals",
-        default="none",
-        metavar="VERSION,...",
-        help="Airflow versions on which the loss of a Region is rehearsed, 'all' or 'none' (default: %(default)s)",
-    )
-    parser.addoption(
-        "--drills",
-        default=_REHEARSED_VERSION,
-        metavar="VERSION,...",
-        help="Airflow versions on which that is rehearsed after a drill, 'all' or 'none' (default: %(default)s)",
-    )
-    parser.addoption(
-        "--standbys",
-        default="none",
-        metavar="VERSION,...",
-        help="Airflow versions on which that is rehearsed with a standby, 'all' or 'none' (default: %(default)s)",
-    )
-    parser.addoption(
-        "--hibernations",
-        default=_HIBERNATED_VERSION,
-        metavar="VERSION,...",
-        help="Airflow versions on which a sleep is rehearsed, or 'all' (default: %(default)s)",
+        "--rehearse",
+        default=_USUALLY_REHEARSED,
+        metavar="SCENARIO-VERSION,...",
+        help="what is rehearsed, each scenario on an Airflow version; 'all' for either, or both (default: %(default)s)",
     )
     parser.addoption(
         "--seeds",
@@ -87,21 +68,24 @@ def circumstances(record_testsuite_property: Callable[[str, object], None], pyte
     asked = ["git", "describe", "--always", "--dirty"]
     shown = subprocess.run(asked, cwd=_REQUIREMENTS, text=True, capture_output=True, check=False).stdout
     record_testsuite_property("commit", shown.strip() or "no commit")
-    for option in ("--airflow-versions", "--rehearsals", "--drills", "--standbys", "--hibernations", "--seeds"):
+    for option in ("--airflow-versions", "--rehearse", "--seeds"):
         record_testsuite_property(option, pytestconfig.getoption(option))
 
 
-def chosen_versions(config: pytest.Config, option: str = "--airflow-versions") -> tuple[str, ...]:
-    """The Airflow versions an option names, oldest first. Raises `pytest.UsageError` for one that has no lock file."""
-    locked = {path.stem.removeprefix("airflow-") for path in _REQUIREMENTS.glob("airflow-*.txt")}
-    asked = str(config.getoption(option))
-    if asked == "none" and option != "--airflow-versions":
-        return ()
-    wanted = locked if asked == "all" else {part.strip() for part in asked.split(",")}
-    if unknown := wanted - locked:
-        accepted = ", ".join([*_ordered(locked), "all"])
-        raise pytest.UsageError(f"{option}: {', '.join(_ordered(unknown))}; accepted: {accepted}")
+def chosen_versions(config: pytest.Config) -> tuple[str, ...]:
+    """The Airflow versions asked for, oldest first. Raises `pytest.UsageError` for one that has no lock file."""
+    locked = locked_versions()
+    asked = str(config.getoption("--airflow-versions"))
+    wanted = set(locked) if asked == "all" else {part.strip() for part in asked.split(",")}
+    if unknown := wanted - set(locked):
+        accepted = ", ".join([*locked, "all"])
+        raise pytest.UsageError(f"--airflow-versions: {', '.join(_ordered(unknown))}; accepted: {accepted}")
     return _ordered(wanted)
+
+
+def locked_versions() -> tuple[str, ...]:
+    """The Airflow versions that have a lock file, oldest first."""
+    return _ordered({path.stem.removeprefix("airflow-") for path in _REQUIREMENTS.glob("airflow-*.txt")})
 
 
 def versions_of(metafunc: pytest.Metafunc) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import chosen_versions
+from tests.conftest import locked_versions
 from tests.rehearsal.__main__ import BUILD
 from tests.rehearsal.processes import processes_of
 from tests.rehearsal.scenarios import SCENARIOS
@@ -66,12 +66,37 @@ def test_an_interrupt_stops_everything() -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "lost" in metafunc.fixturenames:
-        ways = {"backup_restore": "--rehearsals", "drill": "--drills", "warm_standby": "--standbys"}
-        lost = [(way, version) for way, option in ways.items() for version in chosen_versions(metafunc.config, option)]
-        metafunc.parametrize("lost", lost, ids="-".join)
-    if "put_to_sleep" in metafunc.fixturenames:
-        metafunc.parametrize("put_to_sleep", chosen_versions(metafunc.config, "--hibernations"))
+    if "rehearsed" in metafunc.fixturenames:
+        asked = str(metafunc.config.getoption("--rehearse"))
+        metafunc.parametrize("rehearsed", sorted(rehearsals(asked)), ids="-".join)
+
+
+def rehearsals(asked: str) -> set[tuple[str, str]]:
+    """Scenarios and the Airflow version of each. Raises `pytest.UsageError` for what there is not."""
+    chosen: set[tuple[str, str]] = set()
+    for part in (part.strip() for part in asked.split(",")):
+        scenario, _, version = part.partition("-")
+        found = {
+            (name, locked)
+            for name in SCENARIOS
+            for locked in locked_versions()
+            if scenario in {name, "all"} and (version or "all") in {locked, "all"}
+        }
+        if not found:
+            accepted = f"{', '.join(SCENARIOS)} or all, with - and one of {', '.join(locked_versions())} or all"
+            raise pytest.UsageError(f"--rehearse: {part}; accepted: {accepted}")
+        chosen |= found
+    return chosen
+
+
+def test_what_is_rehearsed_is_asked_for_by_scenario_and_version() -> None:
+    assert rehearsals("drill-2.10.3, hibernate-3.3.1") == {("drill", "2.10.3"), ("hibernate", "3.3.1")}
+    assert rehearsals("failback-all") == {("failback", version) for version in locked_versions()}
+    assert rehearsals("all-3.3.1") == {(scenario, "3.3.1") for scenario in SCENARIOS}
+    assert rehearsals("all") == {(scenario, version) for scenario in SCENARIOS for version in locked_versions()}
+    for unknown in ("flood-2.10.3", "drill-1.10.15", "drill,"):
+        with pytest.raises(pytest.UsageError, match="accepted: backup_restore"):
+            rehearsals(unknown)
 
 
 def rehearse(scenario: str, airflow: str, output: Path) -> dict[str, Any]:
@@ -89,17 +114,14 @@ def rehearse(scenario: str, airflow: str, output: Path) -> dict[str, Any]:
 
 
 @pytest.mark.timeout(2400)
-def test_a_lost_region_comes_back_with_nothing_lost(lost: tuple[str, str]) -> None:
-    scenario, airflow = lost
+def test_nothing_is_lost(rehearsed: tuple[str, str]) -> None:
+    scenario, airflow = rehearsed
     report = rehearse(scenario, airflow, BUILD / "reports" / f"rehearsal-{scenario}-{airflow}")
-    assert report["rpo_seconds"] > 0
-    assert sum(report["rto_parts"].values()) == pytest.approx(report["rto_seconds"], abs=0.5)
-
-
-@pytest.mark.timeout(2400)
-def test_an_environment_that_slept_comes_back_with_nothing_lost(put_to_sleep: str) -> None:
-    report = rehearse("hibernate", put_to_sleep, BUILD / "reports" / f"rehearsal-hibernate-{put_to_sleep}")
-    asleep = {part["label"]: part["seconds"] for part in report["timeline"]["parts"]}
-    awake_again = asleep["creation"] + asleep["restore"] + asleep["go live"]
-    assert awake_again == pytest.approx(report["live_seconds"], abs=0.5)
-    assert 0 < report["creation_seconds"] < report["live_seconds"]
+    if scenario == "hibernate":
+        asleep = {part["label"]: part["seconds"] for part in report["timeline"]["parts"]}
+        awake_again = asleep["creation"] + asleep["restore"] + asleep["go live"]
+        assert awake_again == pytest.approx(report["live_seconds"], abs=0.5)
+        assert 0 < report["creation_seconds"] < report["live_seconds"]
+    elif "rto_seconds" in report:
+        assert report["rpo_seconds"] > 0
+        assert sum(report["rto_parts"].values()) == pytest.approx(report["rto_seconds"], abs=0.5)

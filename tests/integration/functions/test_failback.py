@@ -257,6 +257,7 @@ def test_an_execution_that_was_stopped_is_followed_by_another(both: BothRegions)
     both.primary.states.stop_execution(executionArn=execution)
     both.answers["continuity_restore"] = restored
     stopped.set()
+    assert both.primary.wait(execution)["status"] == "ABORTED"
     assert both.drained, "nobody put it back: the notice says so"
     assert both.fail_back("again")["status"] == "SUCCEEDED"
     assert both.hand_overs() == ["hand_over", "hand_over"]
