@@ -2,15 +2,16 @@
 
 variable "hibernation" {
   type = object({
-    hibernate       = optional(string)
-    resume          = optional(string)
-    timezone        = optional(string, "UTC")
-    drain_minutes   = optional(number, 30)
-    when_late       = optional(string, "cancel")
-    exceptions      = optional(list(string), [])
-    accept_portable = optional(bool, false)
-    window_minutes  = optional(number, 120)
-    retry_seconds   = optional(number, 300)
+    hibernate           = optional(string)
+    resume              = optional(string)
+    timezone            = optional(string, "UTC")
+    drain_minutes       = optional(number, 30)
+    when_late           = optional(string, "cancel")
+    exceptions          = optional(list(string), [])
+    accept_portable     = optional(bool, false)
+    window_minutes      = optional(number, 120)
+    retry_seconds       = optional(number, 300)
+    catchup_after_sleep = optional(string, "all")
   })
   description = <<-EOT
     Put the environment away for the night and bring it back: a snapshot, verified, then the environment is deleted; a resume creates it again from what Terraform published last, and
@@ -21,6 +22,7 @@ variable "hibernation" {
     - `when_late`: what to do then: `cancel` puts all back and fails, `snapshot` goes on: what still executes has the fate of `failover.in_flight`,
     - `exceptions`: days such as "2026-12-24", in `timezone`, on which no schedule puts it away; a start by hand does,
     - `accept_portable`: whether a portable snapshot (no history, no work in flight) may be all that is left,
+    - `catchup_after_sleep`: of the runs that fell due while it slept: `all` run, as Airflow has it (every one of a DAG with `catchup=True`, the last one of any other), `latest` the last one of each DAG, `none` no one,
     - `window_minutes`: while the environment is changing, or another execution is at work, a start is tried again for so long, every `retry_seconds`.
   EOT
   default     = null
@@ -51,6 +53,11 @@ variable "hibernation" {
   validation {
     condition     = contains(["cancel", "snapshot"], try(var.hibernation.when_late, "cancel"))
     error_message = "`hibernation.when_late` must be \"cancel\" or \"snapshot\"."
+  }
+
+  validation {
+    condition     = contains(["all", "latest", "none"], try(var.hibernation.catchup_after_sleep, "all"))
+    error_message = "`hibernation.catchup_after_sleep` must be \"all\", \"latest\" or \"none\"."
   }
 
   validation {

@@ -44,7 +44,8 @@ class Ledger:
     names of the history objects that have a place here; missing_dags: DAGs that were not parsed when it went live;
     mode: full or portable; left_out: what the latter did not carry, in words; by_rest: whether it was restored without
     the database, hence without last runs; history_days: how many days before the cut the history reaches back, None for
-    all; replaced: whether what was there before was deleted.
+    all; replaced: whether what was there before was deleted; skipped: how many runs of a DAG are not made up for after
+    a sleep; not_skipped: why all of another DAG's are.
     """
 
     snapshot_id: str
@@ -65,6 +66,8 @@ class Ledger:
     by_rest: bool = False
     history_days: int | None = None
     replaced: bool = False
+    skipped: dict[str, int] = field(default_factory=dict)
+    not_skipped: dict[str, str] = field(default_factory=dict)
 
     @property
     def to_come(self) -> list[str]:

@@ -12,17 +12,20 @@ from typing import Any
 
 from psycopg2 import sql
 
+from continuity import catchup, pausing, policy
 from continuity import ledger as ledgers
-from continuity import pausing, policy
 from continuity.carry import Carrier
 from continuity.catalog import Catalog, read_catalog
+from continuity.catchup import Skipped
 from continuity.chosen import run_date
 from continuity.errors import ContinuityError, HeldElsewhere, LeaseUnreadable
 from continuity.ledger import Ledger
+from continuity.manifest import Manifest
 from continuity.prepare import WAITING, stage_at_go_live
 from continuity.restore import AT_GO_LIVE, Snapshot, Target
+from continuity.schedules import AirflowSchedule, Open
 from continuity.schema import fitting
-from continuity.settings import FULL, Settings
+from continuity.settings import ALL_RUNS, FULL, Settings
 from continuity.staging import Stager, stage_of
 from continuity.transactions import transaction
 
@@ -61,11 +64,13 @@ POKES = "task_reschedule"
 @dataclass(frozen=True)
 class Outcome:
     """unpaused: how many DAGs this environment runs again; missing_dags: those that stay paused, because they were not
-    parsed before the deadline or would run something twice; would_repeat: the latter."""
+    parsed before the deadline or would run something twice; would_repeat: the latter; skipped: runs that fell due
+    meanwhile and are not made up for."""
 
     unpaused: int
     missing_dags: list[str]
     would_repeat: list[str] = field(default_factory=list)
+    skipped: Skipped = field(default_factory=Skipped)
 
 
 def go_live(
@@ -76,9 +81,10 @@ def go_live(
     poll_seconds: float = POLL_SECONDS,
     *,
     check: Check | None = None,
+    open_schedule: Open = AirflowSchedule,
 ) -> Outcome:
     """Wait for the lease and the DAGs, then go live in one transaction. DAGs that are missing at the deadline stay
-    paused and are named.
+    paused and are named; so are those with runs that are not made up for, as the settings say.
 
     `check` raises HeldElsewhere while this Region may not run anything, LeaseUnreadable where that is not known; it is
     called again when nobody else can pause or unpause. Done again this only takes up DAGs that were missing before.
@@ -112,13 +118,15 @@ def go_live(
         ledgers.take_turn(cursor, pausing.LOCK)
         if check:
             check()
-        unpaused = _set_paused(cursor, {dag_id: manifest.paused[dag_id] for dag_id in to_set})
+        flags = {dag_id: manifest.paused[dag_id] for dag_id in to_set}
+        _skip(cursor, catalog, ledger, settings, manifest=manifest, flags=flags, open_schedule=open_schedule)
+        unpaused = _set_paused(cursor, flags)
         ledger.unpaused = unpaused + (ledger.unpaused if ledger.live else 0)
         ledger.live = True
         ledger.missing_dags = missing
         ledgers.write(cursor, ledger)
     log.info("live with snapshot %s: %d DAGs unpaused, missing: %s", manifest.snapshot_id, ledger.unpaused, missing)
-    return Outcome(ledger.unpaused, missing)
+    return Outcome(ledger.unpaused, missing, skipped=Skipped(ledger.skipped, ledger.not_skipped))
 
 
 def wait_until_held(check: Check | None, deadline_seconds: float, poll_seconds: float) -> None:
@@ -272,6 +280,29 @@ def _move_pokes(cursor: Any, by_id: bool, offset: int, cut_at: datetime) -> None
             "finished": list(policy.FINISHED_RUN),
         },
     )
+
+
+def _skip(
+    cursor: Any,
+    catalog: Catalog,
+    ledger: Ledger,
+    settings: Settings,
+    *,
+    manifest: Manifest,
+    flags: dict[str, bool],
+    open_schedule: Open,
+) -> None:
+    """Leave out what is not made up for of the DAGs that are unpaused now, and note it in the ledger."""
+    if settings.catchup_after_sleep != ALL_RUNS:
+        since = datetime.fromisoformat(manifest.drained_at or manifest.cut_at)
+        choice = catchup.Choice(settings.catchup_after_sleep, since, open_schedule)
+        unpaused = sorted(dag_id for dag_id, paused in flags.items() if not paused)
+        skipped = catchup.skip(cursor, catalog, unpaused, choice)
+        ledger.skipped |= skipped.runs
+        ledger.not_skipped |= skipped.kept
+        for dag_id, why in skipped.kept.items():
+            log.warning("every run of %s that was due is made up for, because %s", dag_id, why)
+    catchup.record_marks(cursor)
 
 
 def _set_paused(cursor: Any, flags: dict[str, bool]) -> int:

@@ -92,6 +92,7 @@ class TableEntry:
 class Manifest:
     """See docs/architecture.md, "manifest.json (format 2)".
 
+    drained_at: since when every DAG had been paused for it, None where it was taken of one at work;
     base: id of the snapshot that this one, a delta, completes; layout: object that says where a base's rows lie;
     history_bytes_since_base: what the deltas of a base have written of history up to this one.
     """
@@ -117,6 +118,7 @@ class Manifest:
     base: str | None = None
     layout: Mapping[str, Any] | None = None
     history_bytes_since_base: int = 0
+    drained_at: str | None = None
 
     @property
     def own_history_bytes(self) -> int:
@@ -163,8 +165,13 @@ class Manifest:
             raise SnapshotDamaged(NAME, f"format {found!r} is not known here; accepted: {FORMAT}")
         fields = {field.name for field in dataclasses.fields(cls)}
         try:
-            values = {name: document[name] for name in fields - {"tables"}}
-            return cls(**values, tables=tuple(_table(entry) for entry in document["tables"]))
+            # Older snapshots do not say when they were drained.
+            values = {name: document[name] for name in fields - {"tables", "drained_at"}}
+            return cls(
+                **values,
+                drained_at=document.get("drained_at"),
+                tables=tuple(_table(entry) for entry in document["tables"]),
+            )
         except (KeyError, TypeError, ValueError) as error:
             raise SnapshotDamaged(NAME, f"it lacks or garbles {error}") from None
 

@@ -140,6 +140,7 @@ def take_portable(
     }
     paused = {str(row["dag_id"]): row["is_paused"] == "true" for row in dags}
     in_flight = reader.in_flight()
+    record = drain.remembered(source.values)
     done = Manifest(
         snapshot_id=snapshot_id,
         environment=settings.environment,
@@ -153,7 +154,7 @@ def take_portable(
         completed_at=datetime.now(UTC).isoformat(),
         exported_snapshot=None,
         encryption=writer.data_key.entry(settings.kms_key),
-        paused=drain.flags_before(paused, drain.remembered(source.values)),
+        paused=drain.flags_before(paused, record),
         in_flight=in_flight,
         skipped=[
             {"name": "the database", "why": source.why},
@@ -163,6 +164,7 @@ def take_portable(
         unknown_tables=[],
         spec=spec_entry(store, snapshot_id),
         mode=PORTABLE,
+        drained_at=record.drained_at if record else None,
     )
     if check:
         check()

@@ -32,6 +32,10 @@ DEFAULT_DRILL_MINUTES, LONGEST_DRILL_MINUTES = 60, 1440
 CANCEL = "cancel"
 WHEN_LATE = (CANCEL, "snapshot")
 
+#: Of the runs that fell due while the environment slept: all run, the last one of each DAG, or none.
+ALL_RUNS, LATEST_RUN, NO_RUN = "all", "latest", "none"
+CATCHUP = (ALL_RUNS, LATEST_RUN, NO_RUN)
+
 #: What a snapshot holds, and what a restore carries: all there is, or what any Airflow version can take up.
 FULL = "full"
 PORTABLE = "portable"
@@ -107,7 +111,8 @@ class DrainConf:
 class Settings:
     """What Terraform tells the metadata DAGs of one Region (`continuity/settings.<region>.json`).
 
-    history_days: how many days before the cut the history reaches back that a restore carries, None for all.
+    history_days: how many days before the cut the history reaches back that a restore carries, None for all;
+    catchup_after_sleep: which of the runs that fell due until it went live run then.
     """
 
     environment: str
@@ -123,6 +128,7 @@ class Settings:
     base_interval_hours: int = DEFAULT_BASE_INTERVAL
     prune: Prune = Prune()
     history_days: int | None = None
+    catchup_after_sleep: str = ALL_RUNS
 
     @classmethod
     def parse(cls, value: Any) -> Settings:
@@ -131,7 +137,7 @@ class Settings:
         required = ("environment", "region", "snapshot_bucket", "kms_key", "lease_table")
         optional = (
             *("dag_prefix", "tables", "local_variables", "local_connections", "in_flight"),
-            *("base_interval_hours", "prune", "history_days"),
+            *("base_interval_hours", "prune", "history_days", "catchup_after_sleep"),
         )
         _no_other_keys(document, required + optional, "settings")
         texts = {name: _text(document.get(name), f"settings.{name}") for name in required}
@@ -153,6 +159,9 @@ class Settings:
             ),
             prune=Prune.parse(document.get("prune", {}), "settings.prune"),
             history_days=_optional_days(document.get("history_days"), "settings.history_days"),
+            catchup_after_sleep=_choice(
+                document.get("catchup_after_sleep", ALL_RUNS), "settings.catchup_after_sleep", CATCHUP
+            ),
         )
 
     def local_patterns(self, table: str) -> tuple[str, ...]:

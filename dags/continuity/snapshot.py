@@ -119,6 +119,7 @@ def take_snapshot(
         writer = Writer(cut.cursor, reading, store, snapshot_id, source.fernet, data_key, survey, changes)
         tables = writer.write_all()
         skipped = [{"name": name, "why": rule.why} for name, rule in plan.rules.items() if rule.verdict == "skip"]
+        record = drain.recorded(cut.cursor)
         done = Manifest(
             snapshot_id=snapshot_id,
             environment=settings.environment,
@@ -131,7 +132,7 @@ def take_snapshot(
             completed_at=datetime.now(UTC).isoformat(),
             exported_snapshot=cut.exported_snapshot,
             encryption=data_key.entry(settings.kms_key),
-            paused=drain.flags_before(paused_flags(cut.cursor), drain.recorded(cut.cursor)),
+            paused=drain.flags_before(paused_flags(cut.cursor), record),
             in_flight=in_flight(cut.cursor),
             tables=tables,
             skipped=skipped,
@@ -139,6 +140,7 @@ def take_snapshot(
             spec=spec_entry(store, snapshot_id),
             base=changes.base_id if changes else None,
             layout=None if changes else writer.write_layout(),
+            drained_at=record.drained_at if record else None,
         )
         if changes:
             done = replace(done, history_bytes_since_base=changes.base.history_bytes + done.own_history_bytes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
@@ -19,6 +19,7 @@ from continuity import ledger as ledgers
 from continuity import prune as prunes
 from continuity.aws import IMPATIENT, client
 from continuity.catalog import read_catalog
+from continuity.catchup import Skipped, forget_marks
 from continuity.ledger import Ledger
 from continuity.live import Outcome, go_live
 from continuity.manifest import NAME as MANIFEST
@@ -30,6 +31,7 @@ from continuity.portable_snapshot import Outside, take_portable
 from continuity.rest import RestApi
 from continuity.restore import ACCEPT, Snapshot, Target, open_snapshot, restore_history, restore_state
 from continuity.settings import (
+    ALL_RUNS,
     PORTABLE,
     DrainConf,
     PruneConf,
@@ -171,6 +173,7 @@ def gone_live(conf: Any) -> dict[str, Any]:
             "unpaused": outcome.unpaused,
             "missing_dags": outcome.missing_dags,
             **({"would_repeat": outcome.would_repeat} if outcome.would_repeat else {}),
+            **outcome.skipped.told(),
         }
     return dict(answer.output)
 
@@ -191,7 +194,10 @@ def _go_live(found: Snapshot, settings: Settings, deadline_seconds: float) -> Ou
             if not (ledger and ledger.by_rest):
                 target = Target(connection, connect.fernet_keys())
                 return go_live(target, found, settings, deadline_seconds, check=check)
-    return go_live_by_rest(_rest_api(settings), TaskSdk(), found, deadline_seconds, check=check)
+    outcome = go_live_by_rest(_rest_api(settings), TaskSdk(), found, deadline_seconds, check=check)
+    if settings.catchup_after_sleep != ALL_RUNS:
+        outcome = replace(outcome, skipped=Skipped(kept={"every DAG": "without the database no run can be left out"}))
+    return outcome
 
 
 def drained(conf: Any) -> dict[str, Any]:
@@ -245,7 +251,8 @@ def beat() -> dict[str, Any]:
     """`continuity_beat`: the mark first, then its own tidying."""
     settings = load_settings()
     item = beats.put_beat(client("dynamodb", settings.region, IMPATIENT), settings)
-    return {"beat": item["sk"]["S"], "forgotten_runs": _forget_old_runs(beats.DAG_ID, KEPT)}
+    forgotten = _forget_old_runs(beats.DAG_ID, KEPT)
+    return {"beat": item["sk"]["S"], "forgotten_runs": forgotten, "forgotten_marks": _tidied("marks", forget_marks)}
 
 
 def guard() -> dict[str, Any]:
@@ -288,15 +295,19 @@ def pruned(conf: Any) -> dict[str, Any]:
     return {**outcome.as_answer(), "forgotten_runs": forgotten}
 
 
-def _forget_old_runs(dag_id: str, kept: str) -> int:
-    """How many; none where the database is out of reach."""
+def _tidied(name: str, act: Callable[[Any], int]) -> int:
+    """How many of them went; none where the database is out of reach."""
     try:
         engine = connect.engine()
     except errors.DatabaseUnreachable as unreachable:
-        log.warning("old runs of %s stay: %s", dag_id, unreachable)
+        log.warning("%s stay: %s", name, unreachable)
         return 0
     with connect.own_connection(engine) as connection:
-        return forget_old_runs(connection, dag_id, kept)
+        return act(connection)
+
+
+def _forget_old_runs(dag_id: str, kept: str) -> int:
+    return _tidied(f"old runs of {dag_id}", lambda connection: forget_old_runs(connection, dag_id, kept))
 
 
 def _engine() -> Any:

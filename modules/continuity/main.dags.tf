@@ -18,6 +18,7 @@ locals {
     in_flight           = var.failover.in_flight
     prune               = var.prune
     history_days        = var.failover.history_days
+    catchup_after_sleep = try(var.hibernation.catchup_after_sleep, "all")
   }
 
   dag_policy_json = jsonencode({

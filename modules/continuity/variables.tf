@@ -325,15 +325,16 @@ variable "failback" {
 
 variable "hibernation" {
   type = object({
-    hibernate       = optional(string)
-    resume          = optional(string)
-    timezone        = optional(string, "UTC")
-    drain_minutes   = optional(number, 30)
-    when_late       = optional(string, "cancel")
-    exceptions      = optional(list(string), [])
-    accept_portable = optional(bool, false)
-    window_minutes  = optional(number, 120)
-    retry_seconds   = optional(number, 300)
+    hibernate           = optional(string)
+    resume              = optional(string)
+    timezone            = optional(string, "UTC")
+    drain_minutes       = optional(number, 30)
+    when_late           = optional(string, "cancel")
+    exceptions          = optional(list(string), [])
+    accept_portable     = optional(bool, false)
+    window_minutes      = optional(number, 120)
+    retry_seconds       = optional(number, 300)
+    catchup_after_sleep = optional(string, "all")
   })
   description = <<-DESCRIPTION
     When the environment is put away and brought back; null: it stays.
@@ -342,6 +343,7 @@ variable "hibernation" {
     - `drain_minutes`: how long a hibernation waits for what executes; `when_late`: what it does then, `cancel` or `snapshot`.
     - `exceptions`: days (YYYY-MM-DD) on which no schedule puts it away.
     - `accept_portable`: whether a portable snapshot is good enough to remove the environment.
+    - `catchup_after_sleep`: which of the runs that fell due meanwhile run then, `all`, `latest` (of each DAG) or `none`.
     - `window_minutes`: how long a start is tried again while the environment changes or another execution is at work, every `retry_seconds`.
   DESCRIPTION
   default     = null

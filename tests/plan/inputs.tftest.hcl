@@ -435,6 +435,18 @@ run "another_way_to_be_late_is_refused" {
   expect_failures = [var.hibernation]
 }
 
+run "another_way_to_catch_up_is_refused" {
+  command = plan
+
+  variables {
+    role        = "standalone"
+    peer        = null
+    hibernation = { catchup_after_sleep = "some" }
+  }
+
+  expect_failures = [var.hibernation]
+}
+
 run "half_a_minute_of_drain_is_refused" {
   command = plan
 

@@ -374,7 +374,7 @@ run "a_standalone_holds_its_own_lease" {
 # Failure covered: a restore overwrites Region-specific settings, so later snapshots go to the dead Region.
 run "settings_and_specs_carry_their_region" {
   assert {
-    condition     = aws_s3_object.settings.key == "dags/continuity/settings.us-west-2.json" && jsondecode(aws_s3_object.settings.content).snapshot_bucket == "analytics-snapshots" && jsondecode(aws_s3_object.settings.content).dag_prefix == "dags/" && jsondecode(aws_s3_object.settings.content).base_interval_hours == 24 && jsonencode(jsondecode(aws_s3_object.settings.content).prune) == jsonencode({ schedule = null, history_days = 90 }) && jsondecode(aws_s3_object.settings.content).history_days == null
+    condition     = aws_s3_object.settings.key == "dags/continuity/settings.us-west-2.json" && jsondecode(aws_s3_object.settings.content).snapshot_bucket == "analytics-snapshots" && jsondecode(aws_s3_object.settings.content).dag_prefix == "dags/" && jsondecode(aws_s3_object.settings.content).base_interval_hours == 24 && jsonencode(jsondecode(aws_s3_object.settings.content).prune) == jsonencode({ schedule = null, history_days = 90 }) && jsondecode(aws_s3_object.settings.content).history_days == null && jsondecode(aws_s3_object.settings.content).catchup_after_sleep == "all"
     error_message = "Each Region uploads settings of its own, named by it."
   }
 
@@ -582,7 +582,14 @@ run "a_standalone_that_hibernates_can_remove_and_create_its_environment" {
       resume     = "cron(0 6 ? * MON-FRI *)"
       timezone   = "Europe/Berlin"
       exceptions = ["2026-12-31", "2026-12-24"]
+
+      catchup_after_sleep = "none"
     }
+  }
+
+  assert {
+    condition     = jsondecode(aws_s3_object.settings.content).catchup_after_sleep == "none"
+    error_message = "What is made up for after a sleep is a setting of the metadata DAGs."
   }
 
   assert {

@@ -50,6 +50,11 @@ class Environment:
 
     def run(self, *orders: tuple[str, dict[str, Any]]) -> list[dict[str, Any]]:
         """Run DAGs with their conf, one after the other; without any, only do what Airflow does before the first."""
+        done = self.python(RUN, json.dumps(orders))
+        return [json.loads(line) for line in done.splitlines() if line.startswith('{"dag_id"')]
+
+    def python(self, *arguments: str) -> str:
+        """What Airflow's Python prints for some code and its arguments."""
         inherited = {n: v for n, v in os.environ.items() if not n.startswith(("AIRFLOW", "PYTHON"))}
         url = self.side.dsn.replace("postgresql://", "postgresql+psycopg2://")
         environment = {
@@ -62,9 +67,9 @@ class Environment:
             "AIRFLOW__CELERY__RESULT_BACKEND": f"db+{url}",
             "COLUMNS": "500",  # Airflow 3.0 breaks the lines of an exception
         }
-        command = [str(airflow_bin(self.side.airflow_version).with_name("python")), "-c", RUN, json.dumps(orders)]
+        command = [str(airflow_bin(self.side.airflow_version).with_name("python")), "-c", *arguments]
         done = subprocess.run(command, env=environment, text=True, capture_output=True, check=False)
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
         self.log = COLOURS.sub("", done.stdout + done.stderr)
         assert self.side.fernet_key not in self.log
-        return [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"dag_id"')]
+        return done.stdout

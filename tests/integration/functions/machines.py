@@ -236,7 +236,8 @@ def restored() -> dict[str, Any]:
 
 
 def gone_live() -> dict[str, Any]:
-    return {"snapshot_id": SNAPSHOT, "unpaused": 2, "missing_dags": []}
+    nothing_skipped: dict[str, Any] = {"skipped_runs": 0, "skipped": [], "not_skipped": []}
+    return {"snapshot_id": SNAPSHOT, "unpaused": 2, "missing_dags": [], **nothing_skipped}
 
 
 def runs_of(region: Region, dag_id: str) -> list[dict[str, Any]]:

@@ -104,6 +104,9 @@ def test_nothing_runs_twice(home: Home, journey: tuple[str, str], tmp_path: Path
         "snapshot_id": SNAPSHOT,
         "unpaused": len(PERIODS),
         "missing_dags": [],
+        "skipped_runs": 0,
+        "skipped": [],
+        "not_skipped": [],
     }
     until("the next runs", lambda: gone_on(home, restored) == PERIODS.keys(), 300)
     for dag_id, runs in due(home).items():

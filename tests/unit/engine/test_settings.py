@@ -45,6 +45,8 @@ def test_settings_as_terraform_writes_them(tmp_path: Path) -> None:
     assert Settings.parse({**SETTINGS, "prune": {"schedule": None}}).prune == Prune(None, 90)
     assert settings.history_days is None
     assert Settings.parse({**SETTINGS, "history_days": 30}).history_days == 30
+    assert settings.catchup_after_sleep == "all"
+    assert Settings.parse({**SETTINGS, "catchup_after_sleep": "none"}).catchup_after_sleep == "none"
     assert settings.local_patterns("variable") == ("region_*",)
     assert settings.local_patterns("slot_pool") == ()
     assert matches("region_bucket", settings.local_variables)
@@ -84,6 +86,7 @@ def test_missing_settings_are_told(tmp_path: Path) -> None:
         ({"prune": {"history_days": True}}, "settings.prune.history_days"),
         ({"prune": {"days": 1}}, "settings.prune.days"),
         ({"history_days": 0}, "settings.history_days"),
+        ({"catchup_after_sleep": "some"}, "settings.catchup_after_sleep"),
         ({"surprise": 1}, "settings.surprise"),
     ],
 )
