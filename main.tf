@@ -8,7 +8,8 @@ locals {
   strategy = var.role == "standalone" ? null : coalesce(var.strategy, "backup_restore")
 
   # Only a secondary has anything to keep ready; in a primary the strategy is told, and changes nothing.
-  keeps_standby = var.role == "secondary" && local.strategy == "warm_standby"
+  keeps_standby = var.role == "secondary" && contains(["warm_standby", "hot_standby"], coalesce(local.strategy, "none"))
+  refreshes     = local.keeps_standby && local.strategy == "hot_standby"
 
   # Names start with it. It carries the Region, because IAM is global, and leaves the longest role name within 64 characters: a name that
   # is too long or has an underscore (buckets take none) is cut and gets a hash, so that two of them never meet.
@@ -164,4 +165,5 @@ module "observability" {
   snapshot_age_limit_minutes = local.max_age_minutes
   hibernates                 = var.hibernation != null
   keeps_standby              = local.keeps_standby
+  refreshes                  = local.refreshes
 }

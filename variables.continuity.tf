@@ -111,12 +111,15 @@ variable "preflight" {
 
 variable "standby" {
   type = object({
-    schedule = optional(string, "rate(1 hour)")
+    schedule         = optional(string, "rate(1 hour)")
+    refresh_schedule = optional(string, "rate(10 minutes)")
   })
   description = <<-EOT
-    How a warm standby is kept: only with `strategy = "warm_standby"`, in the secondary.
+    How a standby is kept: only with `strategy` `warm_standby` or `hot_standby`, in the secondary.
     - `schedule`: when it is compared with its spec, and created or updated where it differs: a rate or cron expression of EventBridge Scheduler, in UTC. A spec that arrives
       in a snapshot bucket of this module is looked at at once, whatever the schedule; one in a bucket of your own is, too, if that tells EventBridge of its objects.
+    - `refresh_schedule`: with `hot_standby`, when it is looked whether a newer snapshot is to be restored into it, in the same form. A snapshot that arrives is restored at once, as a spec is looked at:
+      the schedule is for one that was missed, and for how old the state is told to be, so it should come more often than snapshots may be missing (`snapshot.max_age_minutes`).
   EOT
   default     = {}
   nullable    = false
@@ -124,6 +127,11 @@ variable "standby" {
   validation {
     condition     = can(regex("^(rate\\((1 (minute|hour|day)|([2-9]|[1-9][0-9]+) (minutes|hours|days))\\)|cron\\(([0-9A-Z*,/?#-]+ ){5}[0-9*,/-]+\\))$", var.standby.schedule))
     error_message = "`standby.schedule` must be a rate such as \"rate(1 hour)\", or a cron expression of six fields such as \"cron(0 5 * * ? *)\"."
+  }
+
+  validation {
+    condition     = can(regex("^(rate\\((1 (minute|hour|day)|([2-9]|[1-9][0-9]+) (minutes|hours|days))\\)|cron\\(([0-9A-Z*,/?#-]+ ){5}[0-9*,/-]+\\))$", var.standby.refresh_schedule))
+    error_message = "`standby.refresh_schedule` must be a rate such as \"rate(10 minutes)\", or a cron expression of six fields such as \"cron(0/10 * * * ? *)\"."
   }
 }
 

@@ -32,19 +32,15 @@ variable "strategy" {
   description = <<-EOT
     What the secondary holds ready:
     - `backup_restore`: nothing runs; the environment is created at failover,
-    - `warm_standby`: the environment runs, kept in step with the primary's spec, its DAGs hidden; a failover restores into it.
+    - `warm_standby`: the environment runs, kept in step with the primary's spec, its DAGs hidden; a failover restores into it,
+    - `hot_standby`: the same, and the state of every snapshot that arrives is restored into it, without going live: a failover finds it there.
     Null, the default, means `backup_restore` in a primary or secondary, and none in a standalone. What acts on it is in the secondary; in the primary it is told only.
   EOT
   default     = null
 
   validation {
-    condition     = var.strategy != "hot_standby"
-    error_message = "`strategy` \"hot_standby\" is not built yet; accepted: \"backup_restore\" and \"warm_standby\"."
-  }
-
-  validation {
     condition     = contains(["none", "backup_restore", "warm_standby", "hot_standby"], coalesce(var.strategy, "none"))
-    error_message = "`strategy` must be \"backup_restore\" or \"warm_standby\"."
+    error_message = "`strategy` must be \"backup_restore\", \"warm_standby\" or \"hot_standby\"."
   }
 
   validation {

@@ -15,7 +15,7 @@ from typing import Any, TypeGuard
 from botocore.exceptions import BotoCoreError, ClientError
 
 from continuity import pausing, variables
-from continuity.errors import BadInput, HeldElsewhere, LeaseUnreadable, UnreadableSecret
+from continuity.errors import BadInput, HeldElsewhere, LeaseUnreadable, RestoreRefused, UnreadableSecret
 from continuity.ledger import Memory
 from continuity.rest import RestApi
 from continuity.settings import REGION, Settings
@@ -83,6 +83,15 @@ def refuse_if_held_elsewhere(lease: Lease | None, settings: Settings) -> None:
         raise HeldElsewhere(
             f"{lease.holder} holds the lease (token {lease.token}), not {settings.region}: the paused flags of this "
             "Region are the guard's, and its work is replayed elsewhere"
+        )
+
+
+def refuse_if_held_here(lease: Lease | None, settings: Settings) -> None:
+    """Raises RestoreRefused. For what must not be done in a Region that is active, or is becoming it."""
+    if lease is not None and not held_elsewhere(lease, settings):
+        raise RestoreRefused(
+            f"{settings.region} holds the lease (token {lease.token}): what this environment holds is no standby's any "
+            "more, and a refresh leaves it alone"
         )
 
 

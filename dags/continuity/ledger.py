@@ -146,6 +146,13 @@ def is_done(ledger: Ledger | None, wanted: Ledger) -> bool:
     return (ledger.snapshot_id, ledger.mode) == (wanted.snapshot_id, wanted.mode)
 
 
+def is_newer(ledger: Ledger | None, wanted: Ledger) -> bool:
+    """Whether the state of a newer snapshot is there, in the same mode, and never went live."""
+    if ledger is None or not ledger.state_at or ledger.live:
+        return False
+    return ledger.mode == wanted.mode and ledger.snapshot_id > wanted.snapshot_id
+
+
 def must_replace(ledger: Ledger | None, wanted: Ledger, *, replace: bool) -> bool:
     """Whether what is here has to be deleted for the wanted snapshot; `replace`: it may be, though it ran.
 

@@ -8,7 +8,7 @@ that nothing else is done with what is left.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from psycopg2 import sql
@@ -44,11 +44,20 @@ FORGOTTEN = (guard.VARIABLE, drain.VARIABLE)
 HEADROOM = 4
 
 
-def make_room(connection: Any, catalog: Catalog, plan: Plan, mark: Ledger, *, replace: bool) -> dict[str, int] | None:
+def make_room(
+    connection: Any,
+    catalog: Catalog,
+    plan: Plan,
+    mark: Ledger,
+    *,
+    replace: bool,
+    check: Callable[[], None] | None = None,
+) -> dict[str, int] | None:
     """Where the snapshot of `mark` is to replace what is here, write that ledger and delete the history; returns the
     offsets of ids that may be used again, None where nothing is replaced.
 
-    Raises RestoreRefused where nothing may be replaced, or something is at work.
+    `check` is called when no other restore can begin, and raises what speaks against it. Raises RestoreRefused where
+    nothing may be replaced, or something is at work.
     """
 
     def begin(cursor: Any) -> bool:
@@ -56,6 +65,8 @@ def make_room(connection: Any, catalog: Catalog, plan: Plan, mark: Ledger, *, re
         before = ledgers.read(cursor, lock=True)
         if ledgers.is_done(before, mark) or not ledgers.must_replace(before, mark, replace=replace):
             return False
+        if check:
+            check()
         refuse_in_use(cursor)
         # Of what went live, processes may remember ids.
         mark.offsets = before.offsets if before and not before.live else {}

@@ -6,7 +6,7 @@ Nothing here truncates, drops an index or locks a table. A restore that fails or
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -41,6 +41,10 @@ AT_GO_LIVE = ("trigger", "callback", "deadline")
 LAST = ("slot_pool",)
 #: As many new rows change how a table is best read.
 TELLING_ROWS = 1000
+
+
+#: Raises what speaks against refreshing a standby now.
+StandbyCheck = Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -88,21 +92,33 @@ def check_objects(snapshot: Snapshot) -> None:
 
 
 def restore_state(
-    target: Target, snapshot: Snapshot, settings: Settings, in_flight: InFlight, *, replace: bool = False
+    target: Target,
+    snapshot: Snapshot,
+    settings: Settings,
+    in_flight: InFlight,
+    *,
+    replace: bool = False,
+    standby: StandbyCheck | None = None,
 ) -> tuple[Ledger, bool]:
     """Carry the state over in one transaction; returns the ledger, and whether it had been restored already.
 
-    What never went live gives way to it; `replace`: so does what did. Raises ContinuityError with the state that was
-    there unchanged.
+    What never went live gives way to it; `replace`: so does what did. `standby`, for a refresh: called whenever no
+    other restore can begin, it raises where this Region is no standby any more; a newer snapshot that is there stays.
+    Raises ContinuityError with the state that was there unchanged.
     """
     manifest = snapshot.manifest
     refuse_portable(manifest)
     check_objects(snapshot)
     mark = ledgers.begun(manifest, FULL)
+
+    def there(done: Ledger | None) -> Ledger | None:
+        stays = ledgers.is_done(done, mark) or (standby is not None and ledgers.is_newer(done, mark))
+        return done if stays else None
+
     with transaction(target.connection) as cursor:
         done = ledgers.read(cursor)
-        if done and ledgers.is_done(done, mark):
-            return done, True
+        if found := there(done):
+            return found, True
         ledgers.must_replace(done, mark, replace=replace)
         catalog = read_catalog(cursor)
         plan = policy.make_plan(catalog, settings.tables)
@@ -113,14 +129,16 @@ def restore_state(
         for entry in manifest.tables
         if fitting(entry, catalog, plan) and catalog[entry.name].sequence
     }
-    former = replacing.make_room(target.connection, catalog, plan, mark, replace=replace)
+    former = replacing.make_room(target.connection, catalog, plan, mark, replace=replace, check=standby)
     offsets = replacing.reserve(target.connection, catalog, plan, highest, former)
 
     def carry(cursor: Any) -> tuple[Ledger, bool]:
         ledgers.take_turn(cursor, ledgers.STATE_LOCK)
         done = ledgers.read(cursor, lock=True)
-        if done and ledgers.is_done(done, mark):
-            return done, True
+        if found := there(done):
+            return found, True
+        if standby:
+            standby()
         ledger = ledgers.begun(manifest, FULL)
         ledger.offsets, ledger.history_days = offsets, settings.history_days
         ledger.replaced = ledgers.must_replace(done, mark, replace=replace)

@@ -213,6 +213,7 @@ class RunConf:
     mode: str = FULL
     history_days: int | None = None
     replace: bool = False
+    refresh: bool = False
     minutes: int = DEFAULT_DRILL_MINUTES
 
     @classmethod
@@ -222,6 +223,9 @@ class RunConf:
         document = _mapping(conf, "conf", '{"snapshot_id": "...", "request_id": "..."}')
         _no_other_keys(document, ("snapshot_id", "request_id", *optional), "conf")
         in_flight = document.get("in_flight")
+        if document.get("refresh") is True and (document.get("replace") is True or document.get("mode") == PORTABLE):
+            accepted = f'mode {FULL}, and no "replace": what ran is never deleted for a refresh'
+            raise BadInput("conf.refresh", "it does not go with that", accepted)
         return cls(
             snapshot_id=parse_snapshot_id(document.get("snapshot_id"), "conf.snapshot_id"),
             request_id=parse_request_id(document),
@@ -230,6 +234,7 @@ class RunConf:
             mode=_choice(document.get("mode", FULL), "conf.mode", MODES),
             history_days=_optional_days(document.get("history_days"), "conf.history_days"),
             replace=_flag(document, "replace"),
+            refresh=_flag(document, "refresh"),
             minutes=_whole(
                 document.get("minutes", DEFAULT_DRILL_MINUTES), "conf.minutes", "minutes", 1, LONGEST_DRILL_MINUTES
             ),

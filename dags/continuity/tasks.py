@@ -51,12 +51,13 @@ from continuity.transactions import transaction
 log = logging.getLogger(__name__)
 
 SNAPSHOT_DAG = "continuity_snapshot"
+RESTORE_DAG = "continuity_restore"
 
 #: A database that is failing over may be back within this time.
 ATTEMPTS, PAUSE_SECONDS = 3, 10.0
 
 #: What the run configuration of `continuity_restore` may say beyond the snapshot and the request.
-OF_RESTORE = ("in_flight", "mode", "history_days", "replace")
+OF_RESTORE = ("in_flight", "mode", "history_days", "replace", "refresh")
 
 
 def snapshot(conf: Any) -> dict[str, Any]:
@@ -125,6 +126,9 @@ def restored_state(conf: Any) -> dict[str, Any]:
             "mode": ledger.mode,
             "left_out": ledger.left_out,
         }
+    if run.refresh:
+        forgotten = _forget_old_runs(RESTORE_DAG, KEPT_OF_SNAPSHOTS)
+        log.info("forgot %d old runs of %s", forgotten, RESTORE_DAG)
     return dict(answer.output)
 
 
@@ -144,14 +148,16 @@ def _restore(found: Snapshot, settings: Settings, run: RunConf) -> tuple[Ledger,
         if run.mode == PORTABLE:
             return restore_portable(target, found, settings, replace=run.replace)
         wanted = replace(settings, history_days=run.history_days or settings.history_days)
-        return restore_state(target, found, wanted, run.in_flight or settings.in_flight, replace=run.replace)
+        policy = run.in_flight or settings.in_flight
+        standby = partial(_refuse_if_active, settings) if run.refresh else None
+        return restore_state(target, found, wanted, policy, replace=run.replace, standby=standby)
 
 
 def restored_history(conf: Any) -> dict[str, Any]:
     """`continuity_restore`, task `history`; nobody waits for it."""
     settings = load_settings()
     run = RunConf.parse(conf, optional=OF_RESTORE)
-    if run.mode == PORTABLE:
+    if run.mode == PORTABLE or run.refresh:  # a standby gets its history once it is live: it would be replaced again
         return {"snapshot_id": run.snapshot_id, "rows": 0}
     found = open_snapshot(_store(settings), client("kms", settings.region), settings, run.snapshot_id)
     engine = _engine()
@@ -329,6 +335,11 @@ def _rest_api(settings: Settings) -> RestApi:
 
 def _refuse_if_fenced(settings: Settings) -> None:
     guards.refuse_if_held_elsewhere(guards.read_lease(client("dynamodb", settings.region), settings), settings)
+
+
+def _refuse_if_active(settings: Settings) -> None:
+    dynamodb = client("dynamodb", settings.region, IMPATIENT)
+    guards.refuse_if_held_here(guards.read_lease(dynamodb, settings), settings)
 
 
 @contextmanager

@@ -30,7 +30,7 @@ variable "peer" {
 
 variable "strategy" {
   type        = string
-  description = "What the secondary holds ready: `backup_restore` or `warm_standby`. The same in both Regions."
+  description = "What the secondary holds ready: `backup_restore`, `warm_standby` or `hot_standby`. The same in both Regions."
   default     = "backup_restore"
 }
 

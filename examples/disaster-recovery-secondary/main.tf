@@ -17,7 +17,7 @@ provider "aws" {
 
 variable "strategy" {
   type        = string
-  description = "What this Region holds ready: `backup_restore` (nothing) or `warm_standby` (the environment, kept in step). The same in both Regions."
+  description = "What this Region holds ready: `backup_restore` (nothing), `warm_standby` (the environment, kept in step) or `hot_standby` (that, with the state of the newest snapshot). The same in both Regions."
   default     = "backup_restore"
 }
 

@@ -11,9 +11,9 @@ from mwaa_continuity.app import Result
 from mwaa_continuity.drill_page import page
 from mwaa_continuity.drill_report import Drilled, Targets, report_of
 from mwaa_continuity.environments import DRILL_TAG, USABLE, existing_environment
-from mwaa_continuity.errors import BadInput
+from mwaa_continuity.errors import BadInput, RefreshAtWork
 from mwaa_continuity.events import Event
-from mwaa_continuity.executions import earlier_execution
+from mwaa_continuity.executions import earlier_execution, running
 from mwaa_continuity.lease_table import read_lease
 from mwaa_continuity.log import Log
 from mwaa_continuity.settings import Settings, optional_variable, variable
@@ -29,7 +29,10 @@ def handler(event: object, context: object) -> Result:
 
 
 def begin(event: Event, log: Log) -> Result:
-    """Whether a drill may begin, and whether the environment that it uses stays afterwards."""
+    """Whether a drill may begin, and whether the environment that it uses stays afterwards.
+
+    Raises `RefreshAtWork` while the standby is being refreshed: no other refresh begins meanwhile.
+    """
     settings = Settings.read()
     execution = events.text(event, "execution", AN_EXECUTION)
 
@@ -46,7 +49,13 @@ def may_begin(settings: Settings, execution: str) -> tuple[str, str, bool]:
     if earlier:
         return "busy", f"{earlier} is at work", False
     environment = existing_environment(settings.environment)
-    return ("go", "", False) if environment is None else may_use(settings, environment)
+    if environment is None:
+        return "go", "", False
+    refresh = optional_variable("REFRESH_ARN")
+    at_work = running(refresh) if refresh else []
+    if at_work:
+        raise RefreshAtWork(f"{at_work[0][1]} restores into the standby: the drill begins when it has ended")
+    return may_use(settings, environment)
 
 
 def may_use(settings: Settings, environment: dict[str, Any]) -> tuple[str, str, bool]:

@@ -74,6 +74,10 @@ class EnvironmentNotUsable(ContinuityError):
     """An environment stands in the way: it failed to be created, or is being deleted."""
 
 
+class RefreshAtWork(ContinuityError):
+    """The standby is being refreshed: what else would restore into it waits."""
+
+
 class SnapshotRefused(ContinuityError):
     """A snapshot is incomplete or altered."""
 

@@ -27,13 +27,27 @@ def earlier_execution(execution: str) -> str | None:
 
     Of several that were started, one is at work: whoever finds an earlier one leaves it alone.
     """
-    machine = execution.replace(":execution:", ":stateMachine:").rpartition(":")[0]
+    return next(iter(earlier_executions(execution)), None)
+
+
+def earlier_executions(execution: str) -> list[str]:
+    """The ARNs of all such executions, the oldest first."""
+    found = running(execution.replace(":execution:", ":stateMachine:").rpartition(":")[0])
+    own = next((each for each in found if each[1] == execution), None)
+    return [arn for started, arn in found if arn != execution and (own is None or (started, arn) < own)]
+
+
+def running(machine: str) -> list[tuple[datetime, str]]:
+    """The executions of a machine, by its ARN, that run: when each began, and its ARN; the oldest first."""
     pages = aws.client("stepfunctions").get_paginator("list_executions")
-    running = [
+    return sorted(
         (found["startDate"], str(found["executionArn"]))
         for page in pages.paginate(stateMachineArn=machine, statusFilter="RUNNING")
         for found in page["executions"]
-    ]
-    own = next((found for found in running if found[1] == execution), None)
-    others = [found for found in running if found[1] != execution and (own is None or found < own)]
-    return min(others)[1] if others else None
+    )
+
+
+def last_start(machine: str) -> datetime | None:
+    """When the newest execution of a machine began, none where there was none that Step Functions remembers."""
+    found = aws.client("stepfunctions").list_executions(stateMachineArn=machine, maxResults=1)["executions"]
+    return found[0]["startDate"] if found else None

@@ -20,6 +20,7 @@ UNITS: Final[Mapping[str, str]] = {
     "EnvironmentChanging": "Count",
     "PreflightFailures": "Count",
     "StandbyInStep": "Count",
+    "StandbyAgeSeconds": "Seconds",
     "SnapshotAgeSeconds": "Seconds",
     "SnapshotPortable": "Count",
     "SnapshotBytes": "Bytes",

@@ -8,7 +8,7 @@ from typing import Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from mwaa_continuity import app, aws, dag_runs, events, snapshots
+from mwaa_continuity import app, aws, dag_runs, events, refresh, snapshots
 from mwaa_continuity.app import Result
 from mwaa_continuity.environments import existing_environment
 from mwaa_continuity.errors import (
@@ -28,6 +28,9 @@ NEEDED_DAGS = ("continuity_restore", "continuity_go_live")
 #: A database that tasks could not reach for a while is no reason to do without history and work in flight.
 FULL_PREFERRED: Final = timedelta(hours=2)
 
+#: What a restore may be told beyond its mode.
+FLAGS: Final = ("replace", "refresh")
+
 #: A state machine carries the answer on, so it names the newest rejected snapshots only.
 NAMED_REJECTED = 20
 
@@ -40,6 +43,9 @@ def handler(event: object, context: object) -> Result:
         "start": start,
         "go_live": go_live,
         "look": look,
+        "refresh": refresh.refresh,
+        "refreshed": refresh.refreshed,
+        "interrupted": refresh.interrupted,
     }
     return app.run("restore", actions, event, context)
 
@@ -126,11 +132,13 @@ def why_not_ready(environment: str) -> str | None:
 
 
 def start(event: Event, log: Log) -> Result:
-    """Start the restore DAG, which answers by task token. `replace`: it may delete what the environment ran."""
+    """Start the restore DAG, which answers by task token.
+
+    `replace`: it may delete what the environment ran; `refresh`: it is for a standby, the state alone.
+    """
     mode = events.optional_choice(event, "restore_mode", MODES)
-    replace = events.flag(event, "replace")
     snapshot_id = events.snapshot_id(event)
-    wanted = {**({"mode": mode} if mode else {}), **({"replace": True} if replace else {})}
+    wanted = {**({"mode": mode} if mode else {}), **{flag: True for flag in FLAGS if events.flag(event, flag)}}
     return dag_runs.start("continuity_restore", event, log, snapshot_id=snapshot_id, **wanted)
 
 

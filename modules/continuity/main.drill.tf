@@ -11,7 +11,7 @@ locals {
       Sid      = "SeeWhichDrillCameFirst"
       Effect   = "Allow"
       Action   = ["states:ListExecutions"]
-      Resource = lookup(local.machine_arns, "drill", "none")
+      Resource = [for machine in ["drill", "refresh"] : local.machine_arns[machine] if contains(keys(local.machine_arns), machine)]
     },
     {
       Sid      = "StoreReports"

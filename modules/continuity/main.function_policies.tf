@@ -283,7 +283,7 @@ locals {
       [for statement in [local.read_lease, local.lease_table_key] : statement if var.role == "secondary"],
       [for statement in local.standby_statements : statement if local.keeps_standby],
     )
-    restore = [
+    restore = concat([
       local.get_environment,
       local.call_rest_api,
       local.list_snapshot_bucket,
@@ -296,7 +296,9 @@ locals {
         Action   = ["s3:GetObject"]
         Resource = local.snapshot_objects
       },
-    ]
+      ],
+      [for statement in local.refresh_statements : statement if local.refreshes],
+    )
     retention = concat([
       local.publish_metrics,
       local.bucket_key,

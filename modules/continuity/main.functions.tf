@@ -43,6 +43,7 @@ locals {
         STRATEGY    = coalesce(var.strategy, "none")
         RPO_MINUTES = var.drill.rpo_minutes == null ? "" : tostring(var.drill.rpo_minutes)
         RTO_MINUTES = var.drill.rto_minutes == null ? "" : tostring(var.drill.rto_minutes)
+        REFRESH_ARN = local.refreshes ? local.machine_arns["refresh"] : ""
       }
     }
     failback = {
@@ -105,9 +106,12 @@ locals {
       description = "Chooses a snapshot of ${var.name} and starts its restore."
       timeout     = 900 # choosing verifies every object of a snapshot
       memory      = 512
-      variables = {
-        DAG_BUCKET = var.dag_bucket.name
-      }
+      variables = merge(
+        {
+          DAG_BUCKET = var.dag_bucket.name
+        },
+        local.refreshes ? { DRILL_ARN = local.machine_arns["drill"] } : {},
+      )
     }
     retention = {
       description = "Tags the snapshots of ${var.name} in ${local.region} that newer ones supersede."

@@ -14,6 +14,7 @@ locals {
     retention          = ["retention"]
     preflight          = ["preflight"]
     standby            = ["lease", "recreate"]
+    refresh            = ["restore"]
     hibernate          = ["backup", "hibernation", "preflight", "recreate"]
     resume             = ["backup", "hibernation", "recreate", "restore"]
   }
@@ -45,6 +46,7 @@ locals {
     hibernate  = []
     resume     = []
     standby    = []
+    refresh    = []
   }
 }
 

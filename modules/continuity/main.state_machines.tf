@@ -4,7 +4,7 @@ locals {
   machines_of_role = {
     standalone = concat(["retention", "snapshot"], local.hibernates ? ["hibernate", "resume"] : [])
     primary    = ["failback", "replicate_existing", "retention", "snapshot"]
-    secondary  = concat(["drill", "failover", "hand_over", "heartbeat_check", "preflight", "retention", "snapshot", "stand_down"], local.keeps_standby ? ["standby"] : [])
+    secondary  = concat(["drill", "failover", "hand_over", "heartbeat_check", "preflight", "retention", "snapshot", "stand_down"], local.keeps_standby ? ["standby"] : [], local.refreshes ? ["refresh"] : [])
   }
   machines = toset(local.machines_of_role[var.role])
 
@@ -80,6 +80,11 @@ locals {
       standby = {
         expression   = var.standby.schedule
         max_age      = 3600
+        max_attempts = 3
+      }
+      refresh = {
+        expression   = var.standby.refresh_schedule
+        max_age      = 300
         max_attempts = 3
       }
       retention = {

@@ -295,20 +295,21 @@ variable "failover" {
 
 variable "strategy" {
   type        = string
-  description = "What a secondary holds ready: `backup_restore` (nothing) or `warm_standby` (the environment, its user DAGs hidden); null where there is no secondary."
+  description = "What a secondary holds ready: `backup_restore` (nothing), `warm_standby` (the environment, its user DAGs hidden) or `hot_standby` (that, with the state of the newest snapshot in it); null where there is no secondary."
   default     = null
 
   validation {
-    condition     = contains(["none", "backup_restore", "warm_standby"], coalesce(var.strategy, "none"))
-    error_message = "strategy must be backup_restore or warm_standby."
+    condition     = contains(["none", "backup_restore", "warm_standby", "hot_standby"], coalesce(var.strategy, "none"))
+    error_message = "strategy must be backup_restore, warm_standby or hot_standby."
   }
 }
 
 variable "standby" {
   type = object({
-    schedule = optional(string, "rate(1 hour)")
+    schedule         = optional(string, "rate(1 hour)")
+    refresh_schedule = optional(string, "rate(10 minutes)")
   })
-  description = "When a warm standby is looked at (`schedule`: an expression of EventBridge Scheduler, in UTC), beside the moments in which its spec arrives."
+  description = "When a standby is looked at (`schedule`), and whether a newer snapshot is to be restored into a hot one (`refresh_schedule`): expressions of EventBridge Scheduler, in UTC; beside the moments in which its spec, or a snapshot, arrives."
   default     = {}
   nullable    = false
 }

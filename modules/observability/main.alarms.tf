@@ -12,6 +12,7 @@ locals {
       aws_cloudwatch_metric_alarm.preflight,
       aws_cloudwatch_metric_alarm.drill,
       aws_cloudwatch_metric_alarm.standby,
+      aws_cloudwatch_metric_alarm.standby_age,
       values(aws_cloudwatch_metric_alarm.function_errors),
     ) : { name = alarm.alarm_name, arn = alarm.arn }
   ]
@@ -129,6 +130,27 @@ resource "aws_cloudwatch_metric_alarm" "standby" {
   threshold           = 1
   # What was found lasts until the next look; while it is created or updated nothing is published.
   treat_missing_data = "ignore"
+  alarm_actions      = [local.topic_arn]
+  ok_actions         = [local.topic_arn]
+  tags               = var.tags
+}
+
+resource "aws_cloudwatch_metric_alarm" "standby_age" {
+  count = var.refreshes ? 1 : 0
+
+  alarm_name          = "${var.prefix}-standby-age"
+  alarm_description   = "The state in the standby of ${var.name} in ${local.region} is older than ${var.snapshot_age_limit_minutes} minutes, or there is none: a failover would restore the newest snapshot itself, and take longer. Where the newest snapshot is too old as well, mend that first; else the last executions of the state machine refresh say why it was not restored."
+  namespace           = "MwaaContinuity"
+  metric_name         = "StandbyAgeSeconds"
+  dimensions          = { Environment = var.name }
+  statistic           = "Minimum"
+  period              = local.age_period
+  evaluation_periods  = local.age_periods
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = var.snapshot_age_limit_minutes * 60
+  # Published whenever it is looked whether there is a newer snapshot, 0 while this Region is active: silence means that nobody looks, or
+  # that nothing was restored.
+  treat_missing_data = "breaching"
   alarm_actions      = [local.topic_arn]
   ok_actions         = [local.topic_arn]
   tags               = var.tags

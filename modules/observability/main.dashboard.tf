@@ -24,6 +24,7 @@ locals {
       { title = "Recovery point and time of drills (s)", metrics = ["DrillRpoSeconds", "DrillRtoSeconds"], limit = null, shown = contains(keys(var.function_arns), "drill") },
       { title = "Drills that failed or missed a promise", metrics = ["DrillsFailed"], limit = null, shown = contains(keys(var.function_arns), "drill") },
       { title = "Standby in step with its spec (1: it is)", metrics = ["StandbyInStep"], limit = null, shown = var.keeps_standby },
+      { title = "Age of the state in the standby (s)", metrics = ["StandbyAgeSeconds"], limit = var.snapshot_age_limit_minutes * 60, shown = var.refreshes },
     ] : graph if graph.shown
   ]
 

@@ -14,6 +14,7 @@ locals {
     resume             = "The environment did not come back as it was. Look at the cause and mend it, then start the state machine again: it goes on from where the environment is. The snapshot is kept."
     preflight          = "If the other Region were lost now, its environment might not be created here, or not start. Nothing was changed. The log of the function preflight says what each of the checks named in the cause found, its answer to an invocation by hand what to do. Mend that, then start the state machine again."
     standby            = "The standby was not brought in step with its spec. A failover would still use it where it is available, else create it. Look at the cause: it says what differs and what to do. The state machine looks again by its schedule, and when a spec arrives."
+    refresh            = "The newest snapshot was not restored into the standby: a failover would do it itself, and take longer. Look at the cause; the next snapshot, or the schedule, tries again."
     retention          = "Superseded snapshots were not all tagged: nothing is lost, but the bucket grows until this is mended. Look at the cause; the next scheduled run goes on from here."
     replicate_existing = "Objects that were in the buckets before replication was set up are not all in the other Region. Look at the cause and start the state machine again."
   }

@@ -101,7 +101,14 @@ variable "hibernates" {
 
 variable "keeps_standby" {
   type        = bool
-  description = "Whether this Region keeps a warm standby, which is to be in step with its spec."
+  description = "Whether this Region keeps a standby, which is to be in step with its spec."
+  default     = false
+  nullable    = false
+}
+
+variable "refreshes" {
+  type        = bool
+  description = "Whether the state of every snapshot is restored into the standby, which is then to be as young as they are."
   default     = false
   nullable    = false
 }

@@ -45,14 +45,15 @@ run "a_standby_schedule_in_words_is_refused" {
   expect_failures = [var.standby]
 }
 
-run "a_strategy_that_is_not_built_is_refused" {
+run "a_refresh_schedule_in_words_is_refused" {
   command = plan
 
   variables {
     strategy = "hot_standby"
+    standby  = { refresh_schedule = "often" }
   }
 
-  expect_failures = [var.strategy]
+  expect_failures = [var.standby]
 }
 
 run "a_strategy_that_is_none_is_refused" {

@@ -153,3 +153,14 @@ run "a_warm_standby_is_the_secondarys" {
     error_message = "What the two Regions tell each other does not depend on the strategy."
   }
 }
+
+run "a_hot_standby_is_the_secondarys" {
+  variables {
+    strategy = "hot_standby"
+  }
+
+  assert {
+    condition     = keys(output.state_machine_arns) == ["drill", "failover", "hand_over", "heartbeat_check", "preflight", "refresh", "retention", "snapshot", "stand_down", "standby"] && output.strategy == "hot_standby"
+    error_message = "A hot standby must have the machines that keep it and refresh it."
+  }
+}

@@ -23,6 +23,7 @@ MACHINES = (
     "heartbeat_check",
     "hibernate",
     "preflight",
+    "refresh",
     "replicate_existing",
     "resume",
     "retention",

@@ -762,7 +762,7 @@ run "a_warm_standby_is_kept_by_schedule_and_when_its_spec_arrives" {
 
   assert {
     condition = [for statement in jsondecode(aws_iam_role_policy.standby_events[0].policy).Statement : [statement.Action, statement.Resource]] == [
-      [["states:StartExecution"], "arn:aws:states:us-west-2:111122223333:stateMachine:analytics-us-west-2-standby"],
+      [["states:StartExecution"], ["arn:aws:states:us-west-2:111122223333:stateMachine:analytics-us-west-2-standby"]],
     ]
     error_message = "The rules may start the standby's machine, and nothing else."
   }
@@ -786,6 +786,62 @@ run "a_warm_standby_is_kept_by_schedule_and_when_its_spec_arrives" {
   assert {
     condition     = alltrue([for action in ["discard", "remove"] : !strcontains(aws_sfn_state_machine.this["standby"].definition, "\"${action}\"")])
     error_message = "A standby is never deleted by its machine."
+  }
+}
+
+run "a_hot_standby_is_refreshed_when_a_snapshot_arrives" {
+  variables {
+    strategy = "hot_standby"
+  }
+
+  assert {
+    condition     = alltrue([for machine in ["standby", "refresh"] : contains(keys(aws_sfn_state_machine.this), machine)]) && aws_scheduler_schedule.this["refresh"].schedule_expression == "rate(10 minutes)"
+    error_message = "A hot standby is kept like a warm one, and refreshed."
+  }
+
+  # Failure covered: objects of a snapshot that nobody read back start a refresh each.
+  assert {
+    condition = jsondecode(aws_cloudwatch_event_rule.standby["snapshot"].event_pattern).detail == {
+      bucket = { name = ["analytics-snapshots"] }
+      object = { key = [{ wildcard = "snapshots/analytics/*/verification.json" }] }
+    } && aws_cloudwatch_event_target.standby["snapshot"].target_id == "refresh"
+    error_message = "A snapshot counts when it was read back."
+  }
+
+  assert {
+    condition = toset(flatten([for statement in jsondecode(aws_iam_role_policy.standby_events[0].policy).Statement : statement.Resource])) == toset([
+      for machine in ["refresh", "standby"] : "arn:aws:states:us-west-2:111122223333:stateMachine:analytics-us-west-2-${machine}"
+    ])
+    error_message = "The rules may start these two machines, and nothing else."
+  }
+
+  assert {
+    condition     = jsondecode(aws_iam_role_policy.machine["refresh"].policy).Statement[0].Resource == ["arn:aws:lambda:us-west-2:111122223333:function:analytics-us-west-2-restore"]
+    error_message = "The machine restores, no more: it takes no lease and reveals nothing."
+  }
+
+  assert {
+    condition = [
+      for statement in jsondecode(aws_iam_role_policy.function["restore"].policy).Statement : [statement.Action, statement.Resource]
+      if statement.Sid == "ReadWhatWasRefreshed"
+    ] == [[["s3:GetObject", "s3:PutObject"], "arn:aws:s3:::analytics-snapshots/spec/analytics/refreshed.us-west-2.json"]]
+    error_message = "What was restored last is noted in one object."
+  }
+
+  assert {
+    condition     = !strcontains(aws_sfn_state_machine.this["refresh"].definition, "go_live") && !strcontains(aws_sfn_state_machine.this["refresh"].definition, "reveal")
+    error_message = "A refresh never goes live."
+  }
+}
+
+run "a_warm_standby_is_not_refreshed" {
+  variables {
+    strategy = "warm_standby"
+  }
+
+  assert {
+    condition     = !contains(keys(aws_sfn_state_machine.this), "refresh") && !contains(keys(aws_cloudwatch_event_rule.standby), "snapshot") && !strcontains(aws_iam_role_policy.function["restore"].policy, "ListExecutions")
+    error_message = "Only a hot standby is restored ahead."
   }
 }
 
@@ -820,7 +876,7 @@ run "a_strategy_that_is_none_is_refused" {
   command = plan
 
   variables {
-    strategy = "hot_standby"
+    strategy = "pilot_light"
   }
 
   expect_failures = [var.strategy]

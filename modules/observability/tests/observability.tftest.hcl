@@ -249,9 +249,26 @@ run "a_standby_that_is_not_in_step_is_told" {
   }
 }
 
+run "a_standby_whose_state_is_too_old_is_told" {
+  variables {
+    keeps_standby = true
+    refreshes     = true
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.standby_age[0].metric_name == "StandbyAgeSeconds" && aws_cloudwatch_metric_alarm.standby_age[0].threshold == aws_cloudwatch_metric_alarm.snapshot_age.threshold && aws_cloudwatch_metric_alarm.standby_age[0].treat_missing_data == "breaching"
+    error_message = "A standby that is not refreshed, or of which nobody knows, raises the alarm."
+  }
+
+  assert {
+    condition     = strcontains(aws_cloudwatch_dashboard.this[0].dashboard_body, "StandbyAgeSeconds") && contains(output.alarm_names, "analytics-us-west-2-standby-age")
+    error_message = "The dashboard shows how old the state in the standby is."
+  }
+}
+
 run "where_nothing_stands_by_nothing_is_behind" {
   assert {
-    condition     = length(aws_cloudwatch_metric_alarm.standby) == 0 && !strcontains(aws_cloudwatch_dashboard.this[0].dashboard_body, "StandbyInStep")
+    condition     = length(aws_cloudwatch_metric_alarm.standby) + length(aws_cloudwatch_metric_alarm.standby_age) == 0 && !strcontains(aws_cloudwatch_dashboard.this[0].dashboard_body, "\"Standby")
     error_message = "Without a standby there is no metric of one."
   }
 }

@@ -14,7 +14,7 @@ from continuity import verify
 from continuity.ledger import Ledger
 from continuity.live import Outcome, go_live
 from continuity.manifest import Manifest
-from continuity.restore import Snapshot, Target, open_snapshot, restore_history, restore_state
+from continuity.restore import Snapshot, StandbyCheck, Target, open_snapshot, restore_history, restore_state
 from continuity.secrets import FernetKeys
 from continuity.settings import InFlight, Settings
 from continuity.snapshot import Source, take_snapshot
@@ -64,11 +64,17 @@ class Side:
         return manifest
 
     def restore_state(
-        self, snapshot_id: str, in_flight: dict[str, Any] | None = None, *, replace: bool = False
+        self,
+        snapshot_id: str,
+        in_flight: dict[str, Any] | None = None,
+        *,
+        replace: bool = False,
+        standby: StandbyCheck | None = None,
     ) -> tuple[Ledger, bool]:
         with self._target() as target:
             policy = InFlight.parse(in_flight or {}, "in_flight")
-            return restore_state(target, self._open(snapshot_id), self.parsed(), policy, replace=replace)
+            snapshot = self._open(snapshot_id)
+            return restore_state(target, snapshot, self.parsed(), policy, replace=replace, standby=standby)
 
     def restore_history(self, snapshot_id: str) -> int:
         with self._target() as target:

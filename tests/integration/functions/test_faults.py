@@ -124,6 +124,19 @@ def lose_nothing(world: World) -> None:
     create_as(world, "AVAILABLE")
 
 
+def stand_by_hot(world: World) -> None:
+    account = world.region.account
+    world.patch.setenv("DRILL_ARN", world.region.arns["drill"])
+    account.mwaa.environments[SECONDARY, NAME] = environment(SECONDARY)
+    account.mwaa.dags |= {f"continuity_{name}": dict(PARSED) for name in ("restore", "go_live")}
+    world.environment.flags = {}  # its users' DAGs are hidden
+
+
+def fail_to_refresh(world: World) -> None:
+    stand_by_hot(world)
+    world.region.answer_dags({"continuity_restore": fail("Continuity.RestoreFailed")})
+
+
 def create_as(world: World, status: str) -> None:
     """Whatever is created reaches this status, without DAGs of users."""
     become(world.region.account, status)
@@ -394,6 +407,25 @@ WAYS = {
             **dict.fromkeys(("ReadLease", "HideDags", "EnsureEnvironment"), End(None, PRIMARY)),
             "GetEnvironment": End(HIDDEN, PRIMARY),
         },
+    ),
+    "refresh": Way(
+        "refresh",
+        stand_by_hot,
+        holder,
+        End(PAUSED, PRIMARY),
+        {
+            **dict.fromkeys(("Refresh", "Restore"), End(HIDDEN, PRIMARY)),
+            "Refreshed": End(PAUSED, PRIMARY),
+        },
+    ),
+    "refresh that fails": Way(
+        "refresh",
+        fail_to_refresh,
+        holder,
+        End(HIDDEN, PRIMARY, "Continuity.RestoreFailed"),
+        {"Interrupted": End(HIDDEN, PRIMARY, "Continuity.RestoreFailed")},
+        again=End(PAUSED, PRIMARY),
+        mend=lambda world: world.region.answer_dags({"continuity_restore": world.environment.restore}),
     ),
     "retention": Way("retention", tag, nothing, End(None, ""), {"Tag": End(None, "")}),
     "snapshot": Way("snapshot", activate, holder, ACTIVE, dict.fromkeys(("Prepare", "TakeSnapshot", "Verify"), ACTIVE)),

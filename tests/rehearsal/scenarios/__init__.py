@@ -9,8 +9,9 @@ from tests.rehearsal.scenarios.backup_restore import BackupRestore
 from tests.rehearsal.scenarios.drill import Drill
 from tests.rehearsal.scenarios.failback import Failback
 from tests.rehearsal.scenarios.hibernate import Hibernate
+from tests.rehearsal.scenarios.hot_standby import HotStandby
 from tests.rehearsal.scenarios.warm_standby import WarmStandby
 
 SCENARIOS: Mapping[str, type[Scenario]] = {
-    scenario.name: scenario for scenario in (BackupRestore, Drill, Failback, Hibernate, WarmStandby)
+    scenario.name: scenario for scenario in (BackupRestore, Drill, Failback, Hibernate, HotStandby, WarmStandby)
 }

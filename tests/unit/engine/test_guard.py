@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError, ConnectTimeoutError
 from moto import mock_aws
 
 from continuity import guard
-from continuity.errors import BadInput, ContinuityError, LeaseUnreadable
+from continuity.errors import BadInput, ContinuityError, LeaseUnreadable, RestoreRefused
 from continuity.guard import Lease, Record
 from continuity.settings import Settings
 
@@ -49,6 +49,18 @@ def test_another_holder_is_what_counts(dynamodb: Any, holder: str, elsewhere: bo
     lease = guard.read_lease(dynamodb, SETTINGS)
     assert lease == Lease(holder, 2)
     assert guard.held_elsewhere(lease, SETTINGS) is elsewhere
+
+
+@pytest.mark.parametrize(
+    ("lease", "refused"), [(None, False), (Lease("us-west-2", 2), False), (Lease("us-east-1", 2), True)]
+)
+def test_only_a_region_without_the_lease_is_refreshed(lease: Lease | None, refused: bool) -> None:
+    """Failure covered: a refresh restores over what a failover brought to life."""
+    if not refused:
+        guard.refuse_if_held_here(lease, SETTINGS)
+        return
+    with pytest.raises(RestoreRefused, match=r"us-east-1 holds the lease \(token 2\)"):
+        guard.refuse_if_held_here(lease, SETTINGS)
 
 
 def test_without_an_item_no_failover_ever_happened(dynamodb: Any) -> None:

@@ -67,3 +67,20 @@ def test_only_its_own_state_in_its_own_mode_is_done(found: Ledger | None, done: 
 def test_no_snapshot_is_taken_of_what_is_half_deleted() -> None:
     with pytest.raises(ContinuityError, match=f"snapshot {OLD} is to replace what this environment held"):
         ledgers.refuse_half_restored(ledger(state_at=""))
+
+
+@pytest.mark.parametrize(
+    ("found", "newer"),
+    [
+        (None, False),
+        (ledger(), True),
+        (ledger(snapshot_id=NEW), True),
+        (ledger(snapshot_id=NEW, state_at=""), False),
+        (ledger(snapshot_id=NEW, live=True), False),
+        (ledger(snapshot_id=NEW, mode="portable"), False),
+    ],
+)
+def test_a_refresh_never_goes_back(found: Ledger | None, newer: bool) -> None:
+    wanted = Ledger("20260331T000000Z-000000a0", "env", "us-east-1", "")
+    assert ledgers.is_newer(found, wanted) is newer
+    assert ledgers.is_newer(found, Ledger(NEW, "env", "us-east-1", "")) is False

@@ -170,6 +170,15 @@ def test_replacing_is_for_a_restore_only_and_said_outright() -> None:
         RunConf.parse({**conf, "replace": "yes"}, optional=("replace",))
 
 
+def test_a_refresh_deletes_nothing_that_ran_and_is_never_portable() -> None:
+    conf = {"snapshot_id": SNAPSHOT_ID, "refresh": True}
+    optional = ("refresh", "replace", "mode")
+    assert RunConf.parse(conf, optional=optional).refresh is True
+    for more in ({"replace": True}, {"mode": "portable"}):
+        with pytest.raises(BadInput, match=r"conf\.refresh: it does not go with that; accepted: mode full"):
+            RunConf.parse({**conf, **more}, optional=optional)
+
+
 def test_a_request_can_be_answered_even_if_the_rest_is_wrong() -> None:
     assert parse_request_id({"request_id": "failover-1:go", "snapshot_id": 1}) == "failover-1:go"
     assert parse_request_id({}) is None

@@ -101,6 +101,7 @@ def test_every_task_is_bounded_retried_and_caught(state: dict[str, Any]) -> None
         ("NotStoodDown", "$.stand_down"),
         ("Report", "$.failure"),
         ("Stays", "$.failure"),
+        ("Interrupted", "$.failure"),
     }
     retried = {error for retrier in state["Retry"] if retrier["MaxAttempts"] for error in retrier["ErrorEquals"]}
     if "lambda:invoke" in state["Resource"]:
