@@ -77,6 +77,7 @@ def sample_report(mismatched: int = 0, scenario: str = "backup_restore") -> Repo
         "drill": lost,
         "failback": returned,
         "hibernate": slept,
+        "hot_standby": stood_by,
         "warm_standby": stood_by,
     }
     return Report(
