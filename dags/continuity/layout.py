@@ -16,6 +16,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 from psycopg2 import sql
@@ -214,6 +215,14 @@ def described(sessions: Sequence[Any], found: Survey, catalog: Catalog, plan: Pl
     names = list(found.tables)
     tables = dict(zip(names, shared_out(names, sessions, ranges), strict=True))
     return Layout(found.database, found.horizon, RANGE_PAGES, tables)
+
+
+def parts(counted: Counted, ranges: int) -> list[tuple[tuple[int, int], int]]:
+    """[first, end) of the pages of a table in parts of about as many ranges, each with its rows."""
+    present = counted.present
+    count = max(1, round(len(present) / ranges))
+    bounds = [len(present) * number // count for number in range(count + 1)]
+    return [((first * RANGE_PAGES, end * RANGE_PAGES), sum(present[first:end])) for first, end in pairwise(bounds)]
 
 
 def _count(cursor: Any, catalog: Catalog, table: Table, since: int | None) -> Counted:

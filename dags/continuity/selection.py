@@ -43,15 +43,18 @@ def rows_of(
         condition = selected_rows(table, catalog)
         if rule.phase == "split":
             condition = sql.SQL("{} AND {}").format(condition, _of_state(table, catalog, ids))
-    return sql.SQL("SELECT {} FROM {} WHERE {}").format(
-        sql.SQL(", ").join(columns),
-        sql.SQL("{} t").format(sql.Identifier(table.name)) if pages is None else _in_pages(table, pages),
-        condition,
-    )
+    rows: sql.Composable = sql.SQL("{} t").format(sql.Identifier(table.name))
+    if pages is not None and len(pages) == 1:
+        condition = sql.SQL("t.ctid >= {}::tid AND t.ctid < {}::tid AND {}").format(
+            *(sql.Literal(f"({page},0)") for page in pages[0]), condition
+        )
+    elif pages is not None:
+        rows = _in_pages(table, pages)
+    return sql.SQL("SELECT {} FROM {} WHERE {}").format(sql.SQL(", ").join(columns), rows, condition)
 
 
 def in_order(query: sql.Composable) -> sql.Composed:
-    """The same rows (of `rows_of`, without `pages`) as they lie in the table."""
+    """The same rows (of `rows_of`, not of several ranges of pages) as they lie in the table."""
     return sql.SQL("{} ORDER BY t.ctid").format(query)
 
 

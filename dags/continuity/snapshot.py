@@ -2,55 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-import psycopg2
 from botocore.exceptions import ClientError
-from psycopg2 import extensions, sql
 
 from continuity import delta, drain, lanes, layout, manifest, policy, secrets
 from continuity import ledger as ledgers
-from continuity.catalog import Catalog, Table, alembic_heads, high_water_mark, read_catalog
-from continuity.chosen import StateIds, find_state_ids
-from continuity.delta import Changes, TableChanges
+from continuity.catalog import alembic_heads, read_catalog
+from continuity.chosen import find_state_ids
+from continuity.cut import OF_CUT, Cut, consistent_cut
+from continuity.delta import Changes
 from continuity.errors import ContinuityError, NoBase
 from continuity.layout import Survey
-from continuity.manifest import ColumnEntry, Manifest, ObjectEntry, TableEntry
-from continuity.rules import Rule
-from continuity.selection import count_in, in_flight, in_order, rows_of
+from continuity.manifest import Manifest
+from continuity.selection import in_flight
 from continuity.settings import Settings
-from continuity.storage import GzipUpload, SnapshotStore
+from continuity.storage import SnapshotStore
+from continuity.writing import Reading, Writer
 
 log = logging.getLogger(__name__)
-
-#: The transaction holds back vacuum, so it may not last for ever; but a table that someone locks is waited for.
-LIMITS = {
-    "statement_timeout": "45min",
-    "lock_timeout": "15min",
-    "idle_in_transaction_session_timeout": "1h",  # one of two sessions may wait for the other's longest statement
-}
-#: How values are printed must not depend on the session that prints them.
-PLAIN_FORMATS = {
-    "client_encoding": "UTF8",
-    "datestyle": "ISO, YMD",
-    "intervalstyle": "postgres",
-    "timezone": "UTC",
-    "bytea_output": "hex",
-    "extra_float_digits": "1",
-}
-#: Compiling a query takes longer than running any of ours; sorting every run stays in memory, which is given back.
-PLANS = {"jit": "off", "work_mem": "32MB"}
-#: Rows of a base come as they lie, from the first page on.
-AS_THEY_LIE = {"synchronize_seqscans": "off", "max_parallel_workers_per_gather": "0"}
-OF_CUT = {**LIMITS, **PLAIN_FORMATS, **PLANS, **AS_THEY_LIE}
-SEALED_BATCH = 500
 
 
 @dataclass(frozen=True)
@@ -62,31 +36,6 @@ class Source:
     fernet: secrets.FernetKeys
     airflow_version: str
     connect: lanes.Connect | None = None
-
-
-@dataclass(frozen=True)
-class Cut:
-    """The instant of a snapshot: everything read through `cursor` is as of then."""
-
-    cursor: Any
-    exported_snapshot: str | None
-    at: datetime
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What a cut sees: the tables, what to do with each, which rows are state, the schema's versions.
-
-    sessions: connections that see it.
-    """
-
-    cut: Cut
-    sessions: Sequence[Any]
-    airflow_version: str
-    catalog: Catalog
-    plan: policy.Plan
-    ids: StateIds
-    heads: Mapping[str, list[str]]
 
 
 def take_snapshot(
@@ -210,145 +159,6 @@ def tidy(store: SnapshotStore) -> None:
         if error.response["Error"]["Code"] not in ("AccessDenied", "403"):
             raise
         log.warning("unfinished uploads of earlier runs are left to the bucket's lifecycle rule: %s", error)
-
-
-@contextmanager
-def consistent_cut(connection: Any) -> Iterator[Cut]:
-    """One REPEATABLE READ READ ONLY transaction, exported before the first table is read."""
-    connection.rollback()
-    connection.set_session(isolation_level=extensions.ISOLATION_LEVEL_REPEATABLE_READ, readonly=True, autocommit=False)
-    with connection.cursor() as cursor:
-        try:
-            cut = _begin(cursor, export=True)
-        except psycopg2.Error as error:  # a proxy between us and the database may not allow it
-            if connection.closed:
-                raise
-            log.warning("the database exports no snapshot (%s); only this transaction sees the cut", error.pgcode)
-            connection.rollback()
-            cut = _begin(cursor, export=False)
-        try:
-            yield cut
-        finally:
-            if not connection.closed:  # what ended it is what is to be told
-                connection.rollback()
-
-
-def _begin(cursor: Any, export: bool) -> Cut:
-    lanes.set_local(cursor, OF_CUT)
-    exported = "pg_export_snapshot()" if export else "NULL"
-    cursor.execute(sql.SQL("SELECT {}, statement_timestamp()").format(sql.SQL(exported)))
-    exported_snapshot, at = cursor.fetchone()
-    return Cut(cursor, exported_snapshot, at.astimezone(UTC))
-
-
-@dataclass(frozen=True)
-class Writer:
-    """Writes the objects of one table after the other, read through `cursor`."""
-
-    cursor: Any
-    reading: Reading
-    store: SnapshotStore
-    snapshot_id: str
-    fernet: secrets.FernetKeys
-    data_key: secrets.DataKey
-    survey: Survey
-    changes: Changes | None
-
-    def write_all(self) -> tuple[TableEntry, ...]:
-        """Write every table, the largest first: whoever of the sessions has it, the others have the rest meanwhile."""
-        reading = self.reading
-        rows = {name: sum(counted.present) for name, counted in self.survey.tables.items()}
-        largest_first = sorted(reading.plan.carried(), key=lambda name: -rows.get(name, 0))
-
-        def write(session: Any, name: str) -> TableEntry:
-            with session.cursor() as cursor:
-                return replace(self, cursor=cursor).write(reading.catalog[name], reading.plan.rules[name])
-
-        return tuple(sorted(lanes.shared_out(largest_first, reading.sessions, write), key=lambda entry: entry.name))
-
-    def write(self, table: Table, rule: Rule) -> TableEntry:
-        rows = None
-        changed = self.changes.tables.get(table.name) if self.changes else None
-        if rule.verdict == "sealed":
-            objects = [self._write_sealed(table, rule)]
-        elif changed:
-            objects = self._write_changes(table, rule, changed)
-            rows = changed.rows + self._count_in(table, changed.pages)
-        else:
-            phases = ("state", "history") if rule.phase == "split" else (rule.phase,)
-            objects = [self._write_copy(table, rule, phase) for phase in phases]
-        return TableEntry(
-            name=table.name,
-            verdict=rule.verdict,
-            columns=tuple(ColumnEntry(column.name, column.type) for column in table.columns),
-            rows=sum(entry.rows for entry in objects) if rows is None else rows,
-            max_id=high_water_mark(self.cursor, table) if table.sequence else None,
-            objects=tuple(objects),
-        )
-
-    def write_layout(self) -> dict[str, Any]:
-        """Say where the rows of this base lie; returns what the manifest says of the object."""
-        reading = self.reading
-        time.sleep(layout.seconds_until_lasting(self.cursor, reading.cut.at))
-        found = layout.described(reading.sessions, self.survey, reading.catalog, reading.plan, reading.ids)
-        body = found.to_bytes()
-        self.store.put(self.snapshot_id, layout.NAME, body)
-        return manifest.plain_entry(layout.NAME, body)
-
-    def _write_changes(self, table: Table, rule: Rule, changed: TableChanges) -> list[ObjectEntry]:
-        """The state whole; of the history what lies where something changed."""
-        state = [self._write_copy(table, rule, "state")] if rule.phase == "split" else []
-        own = [self._write_copy(table, rule, "history", changed.pages)] if changed.pages else []
-        return [*state, *changed.holding, *own]
-
-    def _write_copy(
-        self, table: Table, rule: Rule, phase: str, pages: Sequence[tuple[int, int]] | None = None
-    ) -> ObjectEntry:
-        name = f"{table.name}.{phase}.copy.gz"
-        rows = rows_of(table, self.reading.catalog, rule, phase, self.reading.ids, pages=pages)
-        if table.name in self.survey.tables and pages is None and not self._comes_as_it_lies(rows):
-            rows = in_order(rows)
-        query = sql.SQL("COPY ({}) TO STDOUT").format(rows)
-        with self.store.upload(self.snapshot_id, name) as upload:
-            packed = GzipUpload(upload)
-            self.cursor.copy_expert(query, packed, size=1 << 18)
-            packed.finish()
-        return ObjectEntry(name, phase, self.cursor.rowcount, upload.bytes, upload.sha256)
-
-    def _count_in(self, table: Table, pages: Sequence[tuple[int, int]]) -> int:
-        self.cursor.execute(count_in(table, self.reading.catalog, pages))
-        return int(self.cursor.fetchone()[0])
-
-    def _comes_as_it_lies(self, rows: sql.Composed) -> bool:
-        """Whether the rows come from the first page to the last by themselves: a sort of a long history costs."""
-        self.cursor.execute(sql.SQL("EXPLAIN (FORMAT JSON) {}").format(rows))
-        return bool(self.cursor.fetchone()[0][0]["Plan"]["Node Type"] == "Seq Scan")
-
-    def _write_sealed(self, table: Table, rule: Rule) -> ObjectEntry:
-        name = f"{table.name}.sealed"
-        rows = 0
-
-        def lines() -> Iterator[bytes]:
-            nonlocal rows
-            for row in self._text_rows(table, rule):
-                where = f"{table.name} {row.get(policy.NAME_OF_ROW.get(table.name, 'id'))!r}"
-                secrets.reveal_row(row, rule.secret, self.fernet, where)
-                rows += 1
-                yield json.dumps(row).encode()
-
-        body = secrets.seal(lines(), self.data_key, f"{self.snapshot_id}/{table.name}")
-        with self.store.upload(self.snapshot_id, name) as upload:
-            upload.write(body)
-        return ObjectEntry(name, "state", rows, upload.bytes, upload.sha256)
-
-    def _text_rows(self, table: Table, rule: Rule) -> Iterator[dict[str, str | None]]:
-        """Rows as PostgreSQL prints them, fetched through a cursor of the server."""
-        names = [column.name for column in table.columns]
-        with self.cursor.connection.cursor(name=f"sealed_{table.name}") as cursor:
-            cursor.itersize = SEALED_BATCH
-            cursor.execute(rows_of(table, self.reading.catalog, rule, "state", self.reading.ids, as_text=True))
-            for row in cursor:
-                yield dict(zip(names, row, strict=True))
 
 
 def paused_flags(cursor: Any) -> dict[str, bool]:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from psycopg2 import extensions
 
 from continuity import lanes
-from continuity.snapshot import PLAIN_FORMATS, PLANS
+from continuity.cut import PLAIN_FORMATS, PLANS
 
 log = logging.getLogger(__name__)
 

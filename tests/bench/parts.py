@@ -13,8 +13,8 @@ from typing import Any
 OF_SNAPSHOT = {
     ("continuity.snapshot", "find_state_ids"): "choose the state",
     ("continuity.layout", "survey"): "count rows by pages",
-    ("continuity.snapshot", "Writer.write_all"): "copy, compress, store",
-    ("continuity.snapshot", "Writer.write_layout"): "say where rows lie",
+    ("continuity.writing", "Writer.write_all"): "copy, compress, store",
+    ("continuity.writing", "Writer.write_layout"): "say where rows lie",
 }
 OF_RESTORE = {
     ("continuity.restore", "check_objects"): "check every object",

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from psycopg2 import sql
 
-from continuity import delta, layout, verify
+from continuity import delta, layout, verify, writing
 from continuity.errors import ContinuityError, NoBase, SnapshotDamaged
 from continuity.secrets import FernetKeys
 from continuity.snapshot import Source, take_snapshot
@@ -36,6 +36,8 @@ def finely(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is done for a million rows is done for a hundred."""
     monkeypatch.setattr(layout, "LARGE_PAGES", 1)
     monkeypatch.setattr(layout, "RANGE_PAGES", 1)
+    monkeypatch.setattr(writing, "LEAST_PIECE_RANGES", 1)
+    monkeypatch.setattr(writing, "PIECES_EACH", 8)
     monkeypatch.setattr(delta, "WORTHWHILE", 1.0)
 
 
@@ -112,12 +114,25 @@ def test_a_late_row_in_the_place_of_a_deleted_one_is_seen(sides: Make, monkeypat
     assert_restores(source, sides("target", environment=source.environment), found.snapshot_id)
 
 
+def test_a_long_history_is_stored_in_parts(sides: Make) -> None:
+    """Failures covered: one of two sessions waits while the other copies the largest table; rows between two parts."""
+    source = sides("source")
+    base = source.proven_snapshot(nth(0))
+    parted = [table for table in base.tables if len(table.history) > 1]
+    assert parted
+    for table in parted:
+        names = [f"{table.name}.history.{number}.copy.gz" for number in range(2, len(table.history) + 1)]
+        assert [one.name for one in table.history] == [f"{table.name}.history.copy.gz", *names]
+        assert sum(one.rows for one in table.history) == table.history_rows
+    assert_restores(source, sides("target", environment=source.environment), base.snapshot_id)
+
+
 @pytest.mark.any_airflow
 def test_rows_are_numbered_as_they_lie_whatever_the_plan(sides: Make) -> None:
     """Failure covered: the planner takes an index, and the numbers mean other rows."""
     source = sides("source")
     name = sql.Identifier(source.dsn.rpartition("/")[2])
-    for way in ("enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin"):
+    for way in ("enable_seqscan", "enable_tidscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin"):
         ask(source, sql.SQL("ALTER DATABASE {} SET {} = off").format(name, sql.Identifier(way)))
     for table in ("xcom", "task_instance"):  # every second row goes to the end, in which an index does not list them
         ask(source, sql.SQL("UPDATE {0} SET run_id = run_id WHERE dag_id > 'dag_2'").format(sql.Identifier(table)))

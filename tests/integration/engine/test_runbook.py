@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 from cryptography.fernet import Fernet
 
-from continuity import delta, layout
+from continuity import delta, layout, writing
 from tests.conftest import chosen_versions
 from tests.integration.engine import compare
 from tests.integration.engine.compare import Row
@@ -247,6 +247,8 @@ def test_they_restore_every_row_of_a_delta(by_hand: ByHand, monkeypatch: pytest.
     """Failure covered: by hand there is but the snapshot of yesterday."""
     monkeypatch.setattr(layout, "LARGE_PAGES", 1)
     monkeypatch.setattr(layout, "RANGE_PAGES", 1)
+    monkeypatch.setattr(writing, "LEAST_PIECE_RANGES", 1)
+    monkeypatch.setattr(writing, "PIECES_EACH", 8)
     monkeypatch.setattr(delta, "WORTHWHILE", 1.0)
     moment = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     by_hand.source.proven_snapshot(f"{moment}-00000000")

@@ -14,11 +14,8 @@ import pytest
 from cryptography.fernet import Fernet
 from psycopg2 import sql
 
-from continuity.catalog import Table
 from continuity.errors import BadInput, UnreadableSecret
-from continuity.manifest import TableEntry
-from continuity.rules import Rule
-from continuity.snapshot import Writer
+from continuity.writing import Piece, Writer, Written
 from tests.integration.engine.nasty import World
 from tests.integration.engine.oracle import ask, cursor_on, dated, is_airflow_2
 from tests.integration.engine.rows import EPOCH, Rows
@@ -243,10 +240,10 @@ def test_a_snapshot_is_completed_when_everything_is_written(
     written: list[datetime] = []
     write = Writer.write
 
-    def noted(self: Writer, table: Table, rule: Rule) -> TableEntry:
-        entry = write(self, table, rule)
+    def noted(self: Writer, piece: Piece) -> Written:
+        done = write(self, piece)
         written.append(datetime.now(UTC))
-        return entry
+        return done
 
     monkeypatch.setattr(Writer, "write", noted)
     manifest = sides("source").snapshot(SNAPSHOT)

@@ -298,3 +298,13 @@ def test_a_range_of_which_other_rows_are_selected_has_changed() -> None:
     for others, pages in (({}, ()), ({1: 1}, ((4, 8),))):
         found = delta.compare(base, Survey("db", 9, {"t": counted([9, 9, 9], [0, 0, 0], others=others)}))
         assert found.tables["t"].pages == pages
+
+
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=50), st.integers(1, 60))
+def test_parts_of_a_table_are_all_of_it_in_order(present: list[int], ranges: int) -> None:
+    """Failure covered: rows between two parts."""
+    found = layout.parts(Counted(1, "s", tuple(present), (0,) * len(present)), ranges)
+    pages = [page for (first, end), _ in found for page in range(first, end)]
+    assert pages == list(range(len(present) * layout.RANGE_PAGES))
+    assert sum(rows for _, rows in found) == sum(present)
+    assert all(end > first for (first, end), _ in found)
