@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from moto.core.config import default_user_config
 from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
 
 from mwaa_continuity import spec
-from tests.integration.functions.machines import PARSED, PATCHED, PLAYED, SNAPSHOT, Region, become, invoke, vanish
+from tests.integration.functions.machines import (
+    PARSED,
+    PARSING,
+    PATCHED,
+    PLAYED,
+    SNAPSHOT,
+    Region,
+    become,
+    hasten,
+    invoke,
+    vanish,
+)
 from tests.local_aws.patches import stepfunctions, stepfunctions_clients
 from tests.unit.functions.conftest import (
     BINDING,
@@ -26,12 +39,23 @@ from tests.unit.functions.conftest import (
 __all__ = ["account", "dead", "service_models_are_read_once", "variables"]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def definitions_are_parsed_once() -> Iterator[None]:
+    """Every test deploys the same machines."""
+    with pytest.MonkeyPatch.context() as patch:
+        for owner, name in PARSING:
+            patch.setattr(owner, name, getattr(owner, name))
+        stepfunctions.parse_once()
+        yield
+
+
 @pytest.fixture
 def region(account: Account, monkeypatch: pytest.MonkeyPatch) -> Region:
     """The secondary before a failover: binding, observed spec, one good snapshot, the lease with the primary."""
     monkeypatch.setitem(default_user_config, "stepfunctions", {"execute_state_machine": True})
     for owner, name in PATCHED:
         monkeypatch.setattr(owner, name, getattr(owner, name))  # restored after the test
+    hasten(monkeypatch)
     stepfunctions.fail_with_any_error()
     stepfunctions.starting_executions()
     stepfunctions_clients.request_and_response_shapes()

@@ -1,7 +1,8 @@
 """The state machines in moto's own interpreter, with the real handlers in this process behind `lambda:invoke`.
 
 The DAGs are played by a thread that reads the task token from its object, as the DAGs do. A retry's wait is cut to a
-second. What Airflow itself does is the rehearsal's to show.
+second, and a second that a machine waits, before a retry or in a state, to a tenth: time limits are as they are told.
+What Airflow itself does is the rehearsal's to show.
 """
 
 from __future__ import annotations
@@ -16,12 +17,18 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
+import pytest
 from moto.events.models import EventPattern
+from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service import StateTaskService
 from moto.stepfunctions.parser.asl.component.state.fail import state_fail
+from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import WaitFunction
+from moto.stepfunctions.parser.asl.eval.environment import Environment
+from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 
 from mwaa_continuity import spec
@@ -61,6 +68,25 @@ PATCHED = [
     (StateTaskService, "_normalise_parameters"),
     (StateTaskService, "_normalise_response"),
 ]
+
+
+#: The same, for as long as tests run: what parses definitions.
+PARSING = [(AmazonStateLanguageParser, "parse"), (StepFunctionsParserBackend, "_validate_definition")]
+#: How long a second is that a machine waits.
+WAITED_SECOND = 0.1
+
+
+def hasten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let machines wait that much shorter."""
+
+    def wait(_function: WaitFunction, env: Environment, wait_seconds: float) -> None:
+        env.program_state_event.wait(wait_seconds * WAITED_SECOND)
+
+    def sleep(seconds: float) -> None:
+        time.sleep(seconds * WAITED_SECOND)
+
+    monkeypatch.setattr(WaitFunction, "_wait_interval", wait)
+    monkeypatch.setattr(retrier_decl, "time", SimpleNamespace(sleep=sleep))
 
 
 def invoke(parameters: dict[str, Any], region: str, state_credentials: Any) -> dict[str, Any]:

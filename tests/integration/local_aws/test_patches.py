@@ -55,6 +55,10 @@ ANSWERS: dict[str, tuple[Any, Any]] = {
     "stepfunctions.list_versions": ("error NotImplementedError", []),
     "stepfunctions.execution_names": (1, 2),
     "stepfunctions.heartbeat_without_limit": ("error InvalidToken", "accepted"),
+    "stepfunctions.parse_once": (
+        [2, "SUCCEEDED", "refused", "refused"],
+        [1, "SUCCEEDED", "refused", "refused"],
+    ),
     "stepfunctions.starting_executions": ("error AttributeError", "error InvalidToken"),
     "stepfunctions.sdk_error_names": ("ssm.ParameterNotFoundException", "Ssm.ParameterNotFoundException"),
     "stepfunctions.early_answers": (False, True),

@@ -17,6 +17,7 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service impor
 from moto.stepfunctions.parser.asl.component.state.fail import state_fail
 from moto.stepfunctions.parser.asl.eval.callback import callback
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
+from moto.stepfunctions.parser.asl.parse.preprocessor import Preprocessor
 
 #: Names of services in the errors of AWS SDK integrations; AWS takes them from its Java SDK.
 _ERROR_NAMES = {
@@ -133,7 +134,31 @@ def fail_with_any_error() -> None:
     state_fail.CustomErrorName = ErrorName
 
 
+def parse_once() -> None:
+    """moto parses a definition whenever an execution starts, most of a second's work. Here a text is parsed once.
+
+    What is evaluated is made anew each time, of the same syntax tree.
+    """
+    trees: dict[str, Any] = {}
+    parse = AmazonStateLanguageParser.parse
+    validate = models.StepFunctionsParserBackend._validate_definition
+
+    def parse_new(definition: str) -> tuple[Any, Any]:
+        if definition in trees:
+            return Preprocessor().visit(trees[definition]), trees[definition]
+        program, trees[definition] = parse(definition)
+        return program, trees[definition]
+
+    def validate_new(definition: str) -> None:
+        if definition not in trees:
+            validate(definition)
+
+    AmazonStateLanguageParser.parse = staticmethod(parse_new)
+    models.StepFunctionsParserBackend._validate_definition = staticmethod(validate_new)
+
+
 PATCHES = [
+    parse_once,
     early_answers,
     lambda_parameters,
     fail_with_any_error,

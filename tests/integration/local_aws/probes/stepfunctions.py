@@ -6,7 +6,9 @@ import json
 import time
 from typing import Any
 
+from botocore.exceptions import ClientError
 from moto.core.config import default_user_config
+from moto.stepfunctions.parser.asl.antlr.runtime.ASLParser import ASLParser
 
 from tests.integration.local_aws.probes.inside import client, machine, run, sdk_task
 
@@ -111,3 +113,22 @@ def fail_with_any_error() -> Any:
         "B": {"Type": "Fail", "ErrorPath": "$.Error", "CausePath": "$.Cause"},
     }
     return run(states).get("error")
+
+
+def parse_once() -> Any:
+    """How often a good definition is parsed until it has run, and what becomes of a wrong one, asked twice."""
+    parsed = []
+    read = ASLParser.state_machine
+    ASLParser.state_machine = lambda parser: parsed.append(1) or read(parser)
+    try:
+        ended = run({"A": {"Type": "Pass", "Result": "parsed once", "End": True}})["status"]
+        times = len(parsed)
+        refused = []
+        for _ in range(2):
+            try:
+                machine({"A": {"Type": "None"}})
+            except ClientError:
+                refused.append("refused")
+        return [times, ended, *refused]
+    finally:
+        ASLParser.state_machine = read
