@@ -54,7 +54,7 @@ variable "environment_owner" {
   description = <<-EOT
     Who creates and deletes the environment:
     - `terraform`: a native resource that always runs,
-    - `lifecycle`: the state machines; Terraform publishes the spec only. The only choice in a secondary, where the environment does not exist before a failover. Nothing creates the first environment in a primary or standalone yet: there it is for one that runs already and is handed over (docs/migration.md); with `hibernation` a standalone is put away and brought back.
+    - `lifecycle`: the state machines; Terraform publishes the spec only. The only choice in a secondary, where the environment does not exist before a failover. In a primary it is for one that runs already and is handed over (docs/migration.md). In a standalone `hibernation` brings machines that put it away and bring it back, and create the first one.
     It is decided once: a change of mind fails the plan with the steps to take.
   EOT
   nullable    = false

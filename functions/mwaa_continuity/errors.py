@@ -90,5 +90,9 @@ class SnapshotUnreadable(SnapshotRefused):
     """An object of a snapshot cannot be read: that says nothing of the snapshot."""
 
 
+class SnapshotsExist(ContinuityError):
+    """An environment is to be created empty, and there are snapshots that it may have to come back from."""
+
+
 class NoSnapshot(ContinuityError):
     """There is no snapshot that can be restored."""

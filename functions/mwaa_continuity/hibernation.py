@@ -53,6 +53,7 @@ def begin(event: Event, log: Log) -> Result:
         scheduled_at=events.instant(event, "scheduled_at"),
         snapshot_id=events.optional_snapshot_id(event),
         now=int(time.time()),
+        first=events.flag(event, "first"),
     )
     decide = hibernate if operation == "hibernate" else resume
     decision, state = change(ask.settings, lambda seen: decide(ask, seen))

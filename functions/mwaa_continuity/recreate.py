@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
-from mwaa_continuity import app, aws, events, materialise, removal, revealed, spec, standby, visibility
+from mwaa_continuity import app, aws, events, materialise, removal, revealed, snapshots, spec, standby, visibility
 from mwaa_continuity.app import Result
 from mwaa_continuity.environments import DRILL_TAG, adoptable_environment, find_environment
-from mwaa_continuity.errors import EnvironmentNotUsable, NoSpec, Transient
+from mwaa_continuity.errors import EnvironmentNotUsable, NoSpec, SnapshotsExist, Transient
 from mwaa_continuity.events import Event
 from mwaa_continuity.log import Log
 from mwaa_continuity.settings import Settings, variable
@@ -88,8 +89,9 @@ def reveal(event: Event, log: Log) -> Result:
 def ensure(event: Event, log: Log) -> Result:
     """Create the environment from the stored spec and this Region's binding, or adopt the one that is there.
 
-    With `update`, for a standby: change it to the spec as well (`standby.keep`). Raises `EnvironmentNotUsable` where
-    one stands in the way, `BadSpec` before anything is called.
+    With `update`, for a standby: change it to the spec as well (`standby.keep`). With `first`: create it empty, where
+    there is no snapshot of it. Raises `EnvironmentNotUsable` where one stands in the way, `BadSpec` or `SnapshotsExist`
+    before anything is called.
     """
     settings = Settings.read()
     snapshot_id = events.optional_snapshot_id(event)
@@ -102,6 +104,8 @@ def ensure(event: Event, log: Log) -> Result:
     outcome = "exists"
     if adoptable_environment(settings) is None:
         outcome = "creating"
+        if events.flag(event, "first"):
+            refuse_beside_snapshots(s3, settings)
         document = document_here(s3, settings, stored)
         materialise.use_local_objects(s3, bucket, document)
         if drill:
@@ -109,6 +113,17 @@ def ensure(event: Event, log: Log) -> Result:
         materialise.create(document)
     log.info("ensure", outcome=outcome, source=stored.key)
     return {"outcome": outcome, "spec_source": stored.key, "published_version": stored.published_version} | polls
+
+
+def refuse_beside_snapshots(s3: Any, settings: Settings) -> None:
+    """Raises `SnapshotsExist` where anything lies among the snapshots, complete or not: it may be all that is left."""
+    bucket, prefix = variable("SNAPSHOT_BUCKET"), snapshots.prefix(settings.environment)
+    found = s3.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1).get("Contents", [])
+    if found:
+        raise SnapshotsExist(
+            f"environment {settings.environment} is not created empty: bucket {bucket} holds {found[0]['Key']}. Start "
+            'resume with {"snapshot_id": "..."}, or move what is below ' + prefix + " elsewhere"
+        )
 
 
 def status(_event: Event, log: Log) -> Result:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Final
 
 from mwaa_continuity import exceptions
 from mwaa_continuity.environments import USABLE, existing_environment
 from mwaa_continuity.executions import execution_state
 from mwaa_continuity.settings import Settings
 from mwaa_continuity.sleep_state import ASLEEP, AWAKE, HIBERNATING, RESUMING, SleepState
+
+#: How the first environment is created.
+FIRST: Final = 'start resume with {"first": true}'
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,7 @@ class Ask:
     scheduled_at: datetime | None  #: none where a person started it
     snapshot_id: str | None  #: what a person wants a resume to restore
     now: int
+    first: bool = False  #: whether a person wants the environment's first life begun, empty
 
 
 @dataclass(frozen=True)
@@ -83,15 +88,45 @@ def against_schedule(ask: Ask, seen: SleepState) -> Decision | None:
 
 
 def resume(ask: Ask, seen: SleepState) -> Decision:
-    """Whether the environment is brought back now."""
-    if seen.state == AWAKE:
-        return Decision("awake", f"awake since {told(seen.since)}" if seen.since else "it never slept")
+    """Whether the environment is brought back now, or created for the first time."""
     if goes_on(ask, seen):
         return Decision("busy", f"{seen.execution} is at work")
+    first_failed = seen.state == RESUMING and not seen.snapshot_id
+    if ask.first:
+        return begin_first(ask, seen, again=first_failed)
+    if seen.state == AWAKE:
+        return resume_awake(ask, seen)
     if seen.state == HIBERNATING:
         return resume_interrupted(ask, seen)
+    if first_failed and not ask.snapshot_id:
+        return Decision("refused", f"its creation did not end well: {FIRST} again")
     since = seen.since if seen.state == RESUMING else ask.now
     return Decision("go", wanted=resuming(ask, seen, since))
+
+
+def begin_first(ask: Ask, seen: SleepState, *, again: bool) -> Decision:
+    """Whether the environment is created empty. What ever slept has a snapshot to come back from."""
+    name = ask.settings.environment
+    if again:
+        return Decision("first", wanted=replace(seen, execution=ask.execution))
+    if seen.state == AWAKE and existing_environment(name):
+        return Decision("awake", "it is there already")
+    if seen.since:
+        why = f"environment {name} is {seen.state} since {told(seen.since)}: start resume without `first`"
+        return Decision("refused", why)
+    return Decision("first", wanted=replace(seen, state=RESUMING, since=ask.now, execution=ask.execution))
+
+
+def resume_awake(ask: Ask, seen: SleepState) -> Decision:
+    """Nothing to do where it is there; where it is not, nobody put it away: only a person knows what is to be."""
+    name = ask.settings.environment
+    if existing_environment(name):
+        return Decision("awake", f"awake since {told(seen.since)}" if seen.since else "it never slept")
+    if ask.snapshot_id:
+        return Decision("go", wanted=resuming(ask, seen, ask.now))
+    or_first = "" if seen.since else f", or, where it has yet to be created, {FIRST}"
+    why = f'environment {name} is not there, and was not put away: start resume with {{"snapshot_id": "..."}}{or_first}'
+    return Decision("refused", why)
 
 
 def resume_interrupted(ask: Ask, seen: SleepState) -> Decision:

@@ -48,7 +48,7 @@ variable "environment_owner" {
   description = <<-EOT
     Who creates and deletes the environment:
     - `terraform`: a native resource that always runs,
-    - `lifecycle`: the state machines; Terraform publishes the spec only. Nothing creates the environment in a primary or standalone yet: there it is for one that runs already and is handed over (docs/migration.md).
+    - `lifecycle`: the state machines; Terraform publishes the spec only. In a primary it is for one that runs already and is handed over (docs/migration.md); in a standalone the state machine `resume` of `hibernation` creates the first one.
     It is decided once: see "Ownership" in README.md.
   EOT
   nullable    = false

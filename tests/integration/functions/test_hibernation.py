@@ -106,6 +106,35 @@ def test_one_night_from_awake_to_awake(standalone: Region) -> None:
     assert standalone.entered(standalone.run("resume", name="once-more")["executionArn"])[-1] == "NothingToDo"
 
 
+def test_the_first_environment_is_created_empty(standalone: Region) -> None:
+    """Failures covered: one that Terraform does not own has to be made by hand before it can ever sleep; a lost one is
+    replaced by an empty one, whose DAGs run all again."""
+    account = standalone.account
+    account.mwaa.environments.clear()
+    standalone.deploy(parse_deadline_seconds=30)
+    done = standalone.run("resume", name="morning")
+    assert (done["status"], done["error"]) == ("FAILED", "Refused")
+    assert '{"first": true}' in done["cause"]
+    done = standalone.run("resume", name="first", first=True)
+    assert (done["status"], done["error"]) == ("FAILED", "SnapshotsExist"), "there is one"
+    assert not account.mwaa.created
+
+    for key in account.objects(SNAPSHOTS):
+        if key.startswith("snapshots/"):
+            account.s3.delete_object(Bucket=SNAPSHOTS, Key=key)
+    done = standalone.run("resume", name="first-again", first=True)
+    assert done["status"] == "SUCCEEDED", done
+    assert told_as_complete("resume", done["output"])
+    assert json.loads(done["output"])["came_back"]["url"].startswith("https://")
+    (created,) = account.mwaa.created
+    assert created["Name"] == NAME
+    assert "dags/.airflowignore" not in account.objects(DAGS), "its DAGs are parsed at once"
+    assert not account.mwaa.runs
+    assert state_of(standalone)["state"] == "awake"
+    again = standalone.run("resume", name="again", first=True)
+    assert standalone.entered(again["executionArn"])[-1] == "NothingToDo"
+
+
 def refuse(_event: Any, _context: Any) -> dict[str, Any]:
     return {"ok": False, "failed": ["airflow_version"], "checks": []}
 

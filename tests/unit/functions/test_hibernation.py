@@ -245,12 +245,59 @@ def test_only_an_environment_that_runs_is_put_away(
     assert call("begin", operation="hibernate", execution=executions("night"))["outcome"] == outcome
 
 
-def test_where_there_is_nothing_to_do_it_says_so(account: Account, executions: Callable[[str], str]) -> None:
+def test_where_there_is_nothing_to_do_it_says_so(running: Account, executions: Callable[[str], str]) -> None:
     arn = executions("by-hand")
-    assert call("begin", operation="resume", execution=arn)["outcome"] == "awake"
+    for first in (None, True):
+        assert call("begin", operation="resume", execution=arn, first=first)["outcome"] == "awake"
+    account = running
+    del account.mwaa.environments[SECONDARY, NAME]
     assert call("begin", operation="hibernate", execution=arn)["outcome"] == "not_available"
     set_item(account, state="asleep", snapshot_id=SNAPSHOT)
     assert call("begin", operation="hibernate", execution=arn)["outcome"] == "asleep"
+
+
+def test_the_first_environment_is_created_when_a_person_says_so(
+    account: Account, executions: Callable[[str], str]
+) -> None:
+    """Failure covered: the schedule of a morning creates an empty environment, or says that all is well without one."""
+    morning, by_hand, again = executions("morning"), executions("by-hand"), executions("again")
+    answer = call("begin", operation="resume", execution=morning)
+    assert (answer["outcome"], "is not there, and was not put away" in answer["why"]) == ("refused", True)
+    assert '{"first": true}' in answer["why"]
+    assert account.dynamodb.scan(TableName=LEASES)["Count"] == 0
+    for _ in range(2):
+        answer = call("begin", operation="resume", execution=by_hand, first=True)
+        assert (answer["outcome"], answer["snapshot_id"]) == ("first", None)
+    assert call("begin", operation="resume", execution=again, first=True)["outcome"] == "busy"
+    stop(by_hand)
+    answer = call("begin", operation="resume", execution=again)
+    assert (answer["outcome"], "first" in answer["why"]) == ("refused", True)
+    assert call("begin", operation="resume", execution=again, first=True)["outcome"] == "first"
+    assert call("awake", execution=again) == {"state": "awake"}
+    assert not account.published("AsleepHours"), "it did not sleep"
+
+
+@pytest.mark.parametrize("state", ["asleep", "awake", "hibernating", "resuming"])
+def test_what_ever_slept_is_not_created_empty(account: Account, executions: Callable[[str], str], state: str) -> None:
+    """Failure covered: in place of a lost environment, or of one that sleeps, an empty one goes live."""
+    set_item(account, state=state, execution=stop(executions("before")), snapshot_id=SNAPSHOT)
+    before = item(account)
+    answer = call("begin", operation="resume", execution=executions("by-hand"), first=True)
+    assert (answer["outcome"], f"is {state} since" in answer["why"]) == ("refused", True)
+    assert item(account) == before
+
+
+@pytest.mark.parametrize("slept", [True, False])
+def test_what_was_lost_awake_comes_back_from_a_snapshot_that_is_named(
+    account: Account, executions: Callable[[str], str], slept: bool
+) -> None:
+    if slept:
+        set_item(account, state="awake")
+    by_hand = {"operation": "resume", "execution": executions("by-hand")}
+    answer = call("begin", **by_hand)
+    assert (answer["outcome"], '{"first": true}' in answer["why"]) == ("refused", not slept)
+    answer = call("begin", **by_hand, snapshot_id=SNAPSHOT)
+    assert (answer["outcome"], answer["snapshot_id"]) == ("go", SNAPSHOT)
 
 
 def test_of_two_at_once_one_begins(

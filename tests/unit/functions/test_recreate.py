@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mwaa_continuity import recreate
-from mwaa_continuity.errors import AwsRefused, BadInput, BadSpec, EnvironmentNotUsable, Transient
+from mwaa_continuity.errors import AwsRefused, BadInput, BadSpec, EnvironmentNotUsable, SnapshotsExist, Transient
 from tests.unit.functions.conftest import (
     BINDING,
     DAGS,
@@ -55,6 +55,20 @@ def test_store_spec_writes_only_what_changed(secondary: Account) -> None:
 def test_store_spec_only_of_an_available_environment(secondary: Account, status: str) -> None:
     secondary.mwaa.environments[PRIMARY, NAME] |= {"Status": status, "MaxWorkers": 9}
     assert call("store_spec") == {"outcome": "not_available"}
+
+
+def test_the_first_environment_is_created_empty_where_there_is_no_snapshot(secondary: Account) -> None:
+    """Failure covered: an empty environment where a snapshot, be it half of one, is all that is left of the old."""
+    left = f"snapshots/{NAME}/{SNAPSHOT}/dag_run.state.copy.gz"
+    secondary.s3.put_object(Bucket=SNAPSHOTS, Key=left, Body=b"x")
+    with pytest.raises(SnapshotsExist, match=f"is not created empty: bucket {SNAPSHOTS} holds {left}"):
+        call("ensure", first=True)
+    assert not secondary.mwaa.created
+    secondary.s3.delete_object(Bucket=SNAPSHOTS, Key=left)
+    secondary.s3.put_object(Bucket=SNAPSHOTS, Key=f"snapshots/{NAME}-other/{SNAPSHOT}/manifest.json", Body=b"{}")
+    assert call("ensure", first=True)["outcome"] == "creating"
+    assert len(secondary.mwaa.created) == 1
+    assert call("ensure", first=True)["outcome"] == "exists"
 
 
 def test_ensure_creates_from_the_observed_spec(secondary: Account) -> None:
