@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,17 +78,17 @@ class Contenders:
         )
 
     def bare(self) -> Sample:
-        return self._work("bare")
+        return self.work("bare")
 
     # -- snapshots ---------------------------------------------------------------------------------------------------
 
     def snapshot_local(self) -> Sample:
         self._emptied("sink")
-        return self._measured(lambda: self._work("snapshot", folder=str(self.scratch / "sink")))
+        return self._measured(lambda: self.work("snapshot", folder=str(self.scratch / "sink")))
 
     def snapshot_s3(self) -> Sample:
         self._forget(f"snapshots/{self.order.environment}/")
-        return self._measured(lambda: self._work("snapshot"))
+        return self._measured(lambda: self.work("snapshot"))
 
     def delta(self) -> Sample:
         """To S3, after the same change every time; the first one finds that there is no base yet, and takes it."""
@@ -96,17 +97,17 @@ class Contenders:
         if not self._has_base:
             self.setting.cluster.drop(dbname)
             self.setting.cluster.create(dbname, template=self.source)
-            self._work("proven_snapshot", snapshot_id=snapshot_id_of_now(), **order)
+            self.work("proven_snapshot", snapshot_id=snapshot_id_of_now(), **order)
             self._has_base = True
         with closing(psycopg2.connect(order["dsn"])) as connection, connection, connection.cursor() as cursor:
             change(cursor)
-        sample = self._measured(lambda: self._work("snapshot", snapshot_id=snapshot_id_of_now(), **order))
+        sample = self._measured(lambda: self.work("snapshot", snapshot_id=snapshot_id_of_now(), **order))
         assert sample["is_delta"], "there is a base, and little has changed"
         return sample
 
     def row_wise_snapshot(self) -> Sample:
         self._forget(f"row_wise/{SNAPSHOT_ID}/")
-        return self._measured(lambda: self._work("row_wise_snapshot"))
+        return self._measured(lambda: self.work("row_wise_snapshot"))
 
     def pg_dump(self) -> Sample:
         folder = self._emptied("dump")
@@ -126,13 +127,13 @@ class Contenders:
     # -- restores ----------------------------------------------------------------------------------------------------
 
     def restore_local(self) -> Sample:
-        return self._restored(LIVED_IN, lambda dsn: self._work("restore", dsn=dsn, folder=str(self.scratch / "sink")))
+        return self._restored(LIVED_IN, lambda dsn: self.work("restore", dsn=dsn, folder=str(self.scratch / "sink")))
 
     def restore_s3(self) -> Sample:
-        return self._restored(LIVED_IN, lambda dsn: self._work("restore", dsn=dsn))
+        return self._restored(LIVED_IN, lambda dsn: self.work("restore", dsn=dsn))
 
     def row_wise_restore(self) -> Sample:
-        return self._restored(BLANK, lambda dsn: self._work("row_wise_restore", dsn=dsn))
+        return self._restored(BLANK, lambda dsn: self.work("row_wise_restore", dsn=dsn))
 
     def pg_restore_data_only(self) -> Sample:
         restore = [program("pg_restore"), "--data-only", "--exit-on-error", "-d"]
@@ -149,11 +150,11 @@ class Contenders:
 
     def snapshot_of(self, dbname: str) -> Sample:
         self._emptied("sink_beside")
-        return self._work("snapshot", dsn=self.setting.cluster.dsn(dbname), folder=str(self.scratch / "sink_beside"))
+        return self.work("snapshot", dsn=self.setting.cluster.dsn(dbname), folder=str(self.scratch / "sink_beside"))
 
     def restore_into(self, dbname: str) -> Sample:
         """Of the snapshot that `snapshot_of` took."""
-        return self._work("restore", dsn=self.setting.cluster.dsn(dbname), folder=str(self.scratch / "sink_beside"))
+        return self.work("restore", dsn=self.setting.cluster.dsn(dbname), folder=str(self.scratch / "sink_beside"))
 
     # -- what they share ---------------------------------------------------------------------------------------------
 
@@ -163,7 +164,12 @@ class Contenders:
     def _listed(self, *runs: Callable[[], Sample]) -> list[Contender]:
         return [Contender(run.__name__, self.task_instances, run) for run in runs]
 
-    def _work(self, action: str, **changed: Any) -> Sample:
+    def within(self, dsn: str) -> Callable[..., Sample]:
+        """`work` in one database."""
+        return partial(self.work, dsn=dsn)
+
+    def work(self, action: str, **changed: Any) -> Sample:
+        """What `tests.bench.work` says of an action; `changed`: what of the order is another one than ours."""
         return run_work(self.setting.python, replace(self.order, action=action, **changed), self.setting.environment())
 
     def _measured(self, work: Callable[[], Sample]) -> Sample:

@@ -106,6 +106,16 @@ class Worker:
         # As long as nothing says when DAGs are parsed, pretending that they are costs us, not the restore.
         return {**live, "history_rows": rows, "seconds": whole - live["parse_seconds"]}
 
+    def refresh(self) -> dict[str, Any]:
+        """State alone, as into a hot standby."""
+        from continuity.restore import Target, restore_state
+        from continuity.settings import InFlight
+
+        with self._connection() as connection:
+            target = Target(connection, self.fernet)
+            ledger, _ = restore_state(target, self._open(), self.settings, InFlight(), standby=lambda: None)
+        return {"rows": ledger.rows}
+
     def go_live(self) -> dict[str, Any]:
         """State and going live, without the wait for Airflow to parse the DAGs."""
         from continuity.live import go_live
