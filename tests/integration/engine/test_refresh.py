@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
+import boto3
 import pytest
 
 from continuity import ledger as ledgers
 from continuity.errors import RestoreRefused
+from tests.integration.engine.dag_runs import REGION, Environment
 from tests.integration.engine.oracle import ask, everything
 from tests.integration.engine.test_replace import FIRST, LATER, assert_holds, life_goes_on, what_stays
 from tests.integration.engine.worker import Side
@@ -52,6 +55,7 @@ def test_the_newest_state_stays_until_a_failover_goes_live_with_it(sides: Callab
         target.restore_state(FIRST, standby=stands_by)
 
 
+@pytest.mark.any_airflow
 def test_a_refresh_that_comes_too_late_leaves_a_failover_alone(sides: Callable[..., Side]) -> None:
     """Failure covered: a refresh that waited for its turn replaces what a failover restored meanwhile, or leaves half
     of it deleted."""
@@ -88,3 +92,44 @@ def test_a_refresh_that_comes_too_late_leaves_a_failover_alone(sides: Callable[.
     with pytest.raises(RestoreRefused, match="holds the lease"):
         target.restore_state(LAST, standby=refuse)
     assert everything(target) == state
+
+
+@pytest.mark.any_airflow
+def test_the_dag_leaves_the_history_and_stops_at_the_lease(
+    sides: Callable[..., Side], lease_table: str, tmp_path: Path
+) -> None:
+    """Failures covered: a refresh carries the whole history each time, or goes on in the active Region; its runs pile
+    up."""
+    source = sides("source")
+    target = sides("empty", environment=source.environment)
+    source.snapshot(FIRST)
+    life_goes_on(source, seed=24)
+    source.snapshot(LATER)
+    airflow = Environment(target, tmp_path)
+    (first,) = airflow.run(("continuity_restore", {"snapshot_id": FIRST, "refresh": True}))
+    assert first["state"] == "success"
+    assert first["returned"]["history"] == {"snapshot_id": FIRST, "rows": 0}
+    ask(target, "UPDATE dag_run SET end_date = now() - interval '2 days' WHERE dag_id = 'continuity_restore'")
+    (second,) = airflow.run(("continuity_restore", {"snapshot_id": LATER, "refresh": True}))
+    assert second["returned"]["state"]["replaced"] is True
+    assert ask(target, "SELECT count(*) FROM dag_run WHERE dag_id = 'continuity_restore'") == [(1,)]
+
+    item = {"pk": {"S": "lease"}, "sk": {"S": "lease"}, "holder": {"S": REGION}, "token": {"N": "2"}}
+    boto3.client("dynamodb", region_name=REGION).put_item(TableName=lease_table, Item=item)
+    source.snapshot(LAST)
+    state = ledger_of(target)
+    (late,) = airflow.run(("continuity_restore", {"snapshot_id": LAST, "refresh": True}))
+    assert late["state"] == "failed"
+    assert f"{REGION} holds the lease (token 2)" in airflow.log
+    assert ledger_of(target) == state
+    (failover,) = airflow.run(("continuity_restore", {"snapshot_id": LAST}))
+    assert failover["state"] == "success"
+    assert failover["returned"]["history"]["rows"] > 0
+
+
+def ledger_of(side: Side) -> tuple[str, str]:
+    """Which state is there, and since when."""
+    with side.connection() as connection, connection.cursor() as cursor:
+        found = ledgers.read(cursor)
+    assert found
+    return found.snapshot_id, found.state_at
