@@ -23,11 +23,25 @@ class AwsRefused(ContinuityError):
 
 
 class RestApiRefused(ContinuityError):
-    """Airflow's REST API answered with an error of the caller (4xx)."""
+    """Airflow's REST API answered with an error of the caller (4xx).
+
+    `status` is that of HTTP, 0 where the call did not get as far as Airflow.
+    """
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class RestApiUnavailable(Transient):
-    """Airflow's REST API did not answer, or answered with an error of its own (5xx)."""
+    """Airflow's REST API did not answer, or answered with an error of its own (5xx).
+
+    `throttled`: the call was not passed on; else nobody can tell whether it was served.
+    """
+
+    def __init__(self, message: str, *, throttled: bool = False) -> None:
+        super().__init__(message)
+        self.throttled = throttled
 
 
 class DagNotReady(ContinuityError):

@@ -34,6 +34,9 @@ UNITS: Final[Mapping[str, str]] = {
     "DrillsFailed": "Count",
     "AwakeHours": "None",
     "AsleepHours": "None",
+    "EventsDelivered": "Count",
+    "EventsRefused": "Count",
+    "EventWaitSeconds": "Seconds",
 }
 
 

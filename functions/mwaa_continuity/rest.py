@@ -27,7 +27,9 @@ class RestApi:
         self.environment = environment
         self.major = major_version(airflow_version)
 
-    def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> tuple[int, Any]:
+    def call(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, query: Mapping[str, Any] | None = None
+    ) -> tuple[int, Any]:
         """HTTP status and answer of a call that Airflow answered with success, 404 or 409.
 
         Raises `ValueError` for a path that InvokeRestApi would not accept, `RestApiRefused` for any other error of
@@ -38,6 +40,8 @@ class RestApi:
         arguments: dict[str, Any] = {"Name": self.environment, "Path": path, "Method": method}
         if body is not None:
             arguments["Body"] = body
+        if query is not None:
+            arguments["QueryParameters"] = query
         try:
             answer = self.mwaa.invoke_rest_api(**arguments)
         except ClientError as error:
@@ -54,18 +58,15 @@ class RestApi:
             return status, response.get("RestApiResponse", {})
         said = f"{method} {path}: {aws.code(error)}" + (f", HTTP status {status}" if status else "")
         if aws.code(error) == "RestApiServerException" or status >= 500 or aws.is_transient(error):
-            raise RestApiUnavailable(said) from None
-        raise RestApiRefused(said) from None
+            raise RestApiUnavailable(said, throttled=aws.code(error) in aws.THROTTLED) from None
+        raise RestApiRefused(said, status) from None
 
     def start_dag(self, dag_id: str, run_id: str, conf: Mapping[str, Any]) -> str:
         """Start a DAG run: "started", or "already_started" where the run is there.
 
         Raises `DagNotReady` for a DAG that Airflow does not know, `DagRunIsOver` where the run is there and has ended.
         """
-        body: dict[str, Any] = {"dag_run_id": run_id, "conf": dict(conf)}
-        if self.major >= 3:
-            body["logical_date"] = None  # 3.x wants the field; null lets several runs start at one instant
-        status, _ = self.call("POST", f"/dags/{dag_id}/dagRuns", body)
+        status, _ = self.post_run(dag_id, run_id, conf)
         if status == NOT_FOUND:
             raise DagNotReady(f"{dag_id} is not parsed")
         if status != CONFLICT:
@@ -73,6 +74,13 @@ class RestApi:
         if self.is_over(dag_id, run_id):
             raise DagRunIsOver(f"{run_id} of {dag_id} has ended, so that nobody answers any more")
         return "already_started"
+
+    def post_run(self, dag_id: str, run_id: str, conf: Mapping[str, Any]) -> tuple[int, Any]:
+        """HTTP status and answer of creating a DAG run."""
+        body: dict[str, Any] = {"dag_run_id": run_id, "conf": dict(conf)}
+        if self.major >= 3:
+            body["logical_date"] = None  # 3.x wants the field; null lets several runs start at one instant
+        return self.call("POST", f"/dags/{dag_id}/dagRuns", body)
 
     def is_over(self, dag_id: str, run_id: str) -> bool:
         """Whether a run that exists is not among the unfinished ones of its DAG.

@@ -99,6 +99,13 @@ variable "hibernates" {
   nullable    = false
 }
 
+variable "takes_events" {
+  type        = bool
+  description = "Whether events are delivered to the environment."
+  default     = false
+  nullable    = false
+}
+
 variable "keeps_standby" {
   type        = bool
   description = "Whether this Region keeps a standby, which is to be in step with its spec."

@@ -313,6 +313,17 @@ run "the_dashboard_shows_what_this_region_publishes" {
   }
 }
 
+run "events_are_shown_where_they_are_delivered" {
+  variables {
+    takes_events = true
+  }
+
+  assert {
+    condition     = alltrue([for metric in ["EventsDelivered", "EventsRefused", "EventWaitSeconds"] : strcontains(aws_cloudwatch_dashboard.this[0].dashboard_body, metric)])
+    error_message = "The dashboard must show what became of events."
+  }
+}
+
 run "hours_asleep_are_shown_where_the_environment_sleeps" {
   variables {
     role       = "standalone"
