@@ -12,6 +12,10 @@ variable "hibernation" {
     window_minutes      = optional(number, 120)
     retry_seconds       = optional(number, 300)
     catchup_after_sleep = optional(string, "all")
+    smoke = optional(object({
+      dag_id          = string
+      timeout_minutes = optional(number, 15)
+    }))
   })
   description = <<-EOT
     Put the environment away for the night and bring it back: a snapshot, verified, then the environment is deleted; a resume creates it again from what Terraform published last, and
@@ -23,6 +27,7 @@ variable "hibernation" {
     - `exceptions`: days such as "2026-12-24", in `timezone`, on which no schedule puts it away; a start by hand does,
     - `accept_portable`: whether a portable snapshot (no history, no work in flight) may be all that is left,
     - `catchup_after_sleep`: of the runs that fell due while it slept: `all` run, as Airflow has it (every one of a DAG with `catchup=True`, the last one of any other), `latest` the last one of each DAG, `none` no one,
+    - `smoke`: a DAG of your own, `dag_id`, that a resume starts once when all is live, with an empty configuration; it waits `timeout_minutes` for the run to succeed, and fails where it does not, but nothing is undone. Without it a resume has shown that a task runs: it goes live by one,
     - `window_minutes`: while the environment is changing, or another execution is at work, a start is tried again for so long, every `retry_seconds`.
   EOT
   default     = null
@@ -58,6 +63,17 @@ variable "hibernation" {
   validation {
     condition     = contains(["all", "latest", "none"], try(var.hibernation.catchup_after_sleep, "all"))
     error_message = "`hibernation.catchup_after_sleep` must be \"all\", \"latest\" or \"none\"."
+  }
+
+  # InvokeRestApi takes a path of 64 characters, "/dags/<dag_id>/dagRuns" among them.
+  validation {
+    condition     = try(var.hibernation.smoke, null) == null || can(regex("^[A-Za-z0-9_.-]{1,50}$", try(var.hibernation.smoke.dag_id, "")))
+    error_message = "`hibernation.smoke.dag_id` must be 1 to 50 of the characters A-Z a-z 0-9 _ . -: MWAA's InvokeRestApi takes no longer path."
+  }
+
+  validation {
+    condition     = try(floor(var.hibernation.smoke.timeout_minutes) == var.hibernation.smoke.timeout_minutes && var.hibernation.smoke.timeout_minutes >= 1 && var.hibernation.smoke.timeout_minutes <= 240, try(var.hibernation.smoke, null) == null)
+    error_message = "`hibernation.smoke.timeout_minutes` must be a whole number from 1 to 240."
   }
 
   validation {

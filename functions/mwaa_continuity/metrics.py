@@ -32,6 +32,7 @@ UNITS: Final[Mapping[str, str]] = {
     "DrillRpoSeconds": "Seconds",
     "DrillRtoSeconds": "Seconds",
     "DrillsFailed": "Count",
+    "SmokeFailed": "Count",
     "AwakeHours": "None",
     "AsleepHours": "None",
     "EventsDelivered": "Count",

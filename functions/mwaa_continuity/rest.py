@@ -94,6 +94,12 @@ class RestApi:
         runs = listed["dag_runs"]
         return len(runs) >= listed["total_entries"] and run_id not in {run["dag_run_id"] for run in runs}
 
+    def has_run(self, dag_id: str, run_id: str, state: str) -> bool:
+        """Whether the run is among the latest 100 of its DAG in that state."""
+        body = {"dag_ids": [dag_id], "states": [state], "order_by": "-start_date", "page_limit": 100}
+        status, listed = self.call("POST", "/dags/~/dagRuns/list", body)
+        return status not in (NOT_FOUND, CONFLICT) and run_id in {run["dag_run_id"] for run in listed["dag_runs"]}
+
     def dag_problem(self, dag_id: str) -> str | None:
         """Why a DAG could not run now, or none."""
         status, dag = self.call("GET", f"/dags/{dag_id}")

@@ -8,7 +8,7 @@ from typing import Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from mwaa_continuity import app, aws, dag_runs, events, refresh, snapshots
+from mwaa_continuity import app, aws, dag_runs, events, refresh, smoke, snapshots
 from mwaa_continuity.app import Result
 from mwaa_continuity.environments import existing_environment
 from mwaa_continuity.errors import (
@@ -43,6 +43,7 @@ def handler(event: object, context: object) -> Result:
         "start": start,
         "go_live": go_live,
         "look": look,
+        "smoke": smoke.smoke,
         "refresh": refresh.refresh,
         "refreshed": refresh.refreshed,
         "interrupted": refresh.interrupted,

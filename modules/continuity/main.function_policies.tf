@@ -298,6 +298,7 @@ locals {
       },
       ],
       [for statement in local.refresh_statements : statement if local.refreshes],
+      [for statement in [local.publish_metrics] : statement if try(var.hibernation.smoke, null) != null],
     )
     retention = concat([
       local.publish_metrics,

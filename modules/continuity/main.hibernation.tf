@@ -18,6 +18,8 @@ locals {
     when_late         = try(var.hibernation.when_late, var.failback.when_late)
     accept_portable   = try(var.hibernation.accept_portable, false)
     snapshot_attempts = 5
+    smoke_dag_id      = try(var.hibernation.smoke.dag_id, "")
+    smoke_minutes     = try(var.hibernation.smoke.timeout_minutes, 1)
   }
 
   hibernation_item           = { "ForAllValues:StringEquals" = { "dynamodb:LeadingKeys" = ["hibernation#${local.region}"] } }

@@ -336,6 +336,10 @@ variable "hibernation" {
     window_minutes      = optional(number, 120)
     retry_seconds       = optional(number, 300)
     catchup_after_sleep = optional(string, "all")
+    smoke = optional(object({
+      dag_id          = string
+      timeout_minutes = optional(number, 15)
+    }))
   })
   description = <<-DESCRIPTION
     When the environment is put away and brought back; null: it stays.
@@ -345,6 +349,7 @@ variable "hibernation" {
     - `exceptions`: days (YYYY-MM-DD) on which no schedule puts it away.
     - `accept_portable`: whether a portable snapshot is good enough to remove the environment.
     - `catchup_after_sleep`: which of the runs that fell due meanwhile run then, `all`, `latest` (of each DAG) or `none`.
+    - `smoke`: a DAG of the users' own that a resume runs once when all is live, and how many minutes it waits for that run.
     - `window_minutes`: how long a start is tried again while the environment changes or another execution is at work, every `retry_seconds`.
   DESCRIPTION
   default     = null

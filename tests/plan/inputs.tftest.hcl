@@ -448,6 +448,30 @@ run "another_way_to_catch_up_is_refused" {
   expect_failures = [var.hibernation]
 }
 
+run "a_smoke_run_that_cannot_be_started_is_refused" {
+  command = plan
+
+  variables {
+    role        = "standalone"
+    peer        = null
+    hibernation = { smoke = { dag_id = "a dag" } }
+  }
+
+  expect_failures = [var.hibernation]
+}
+
+run "a_smoke_run_without_time_is_refused" {
+  command = plan
+
+  variables {
+    role        = "standalone"
+    peer        = null
+    hibernation = { smoke = { dag_id = "smoke", timeout_minutes = 0 } }
+  }
+
+  expect_failures = [var.hibernation]
+}
+
 run "half_a_minute_of_drain_is_refused" {
   command = plan
 

@@ -78,6 +78,8 @@ def example_variables(region: str = "us-west-2", account_id: str = "123456789012
         "when_late": "cancel",
         "accept_portable": False,
         "snapshot_attempts": 5,
+        "smoke_dag_id": "",
+        "smoke_minutes": 15,
         "follow_seconds": 30,
         "follow_polls": 700,
         "failback_timeout_seconds": 1000000,

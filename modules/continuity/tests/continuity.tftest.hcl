@@ -584,7 +584,17 @@ run "a_standalone_that_hibernates_can_remove_and_create_its_environment" {
       exceptions = ["2026-12-31", "2026-12-24"]
 
       catchup_after_sleep = "none"
+      smoke               = { dag_id = "smoke_test" }
     }
+  }
+
+  assert {
+    condition = (
+      jsondecode(aws_sfn_state_machine.this["resume"].definition).States.SmokePlan.Parameters.dag_id == "smoke_test" &&
+      jsondecode(aws_sfn_state_machine.this["resume"].definition).States.Smoke.Parameters.Payload.deadline_seconds == 900 &&
+      anytrue([for statement in jsondecode(aws_iam_role_policy.function["restore"].policy).Statement : contains(flatten([statement.Action]), "cloudwatch:PutMetricData")])
+    )
+    error_message = "A resume starts the smoke run that is asked for, waits a quarter of an hour, and publishes how it ended."
   }
 
   assert {

@@ -60,6 +60,7 @@ class World:
     region: Any  #: a Region, or BothRegions
     environment: Environment
     patch: pytest.MonkeyPatch
+    settings: Mapping[str, Any]
 
     def run(self, machine: str, name: str, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
         done: dict[str, Any] = self.region.of(machine).run(machine, name, **(given or {}))
@@ -67,11 +68,11 @@ class World:
 
     def spoil(self, machine: str, task: str, fault: str) -> None:
         region = self.region.of(machine)
-        region.update(machine, faults.spoilt(definition(machine, region.region, **PATIENCE), task, fault))
+        region.update(machine, faults.spoilt(definition(machine, region.region, **self.settings), task, fault))
 
     def mend(self, machine: str) -> None:
         region = self.region.of(machine)
-        region.update(machine, definition(machine, region.region, **PATIENCE))
+        region.update(machine, definition(machine, region.region, **self.settings))
 
     def play(self, function: str, answers: Mapping[str | None, dict[str, Any]]) -> None:
         """Answer for a function, by its action."""
@@ -91,6 +92,7 @@ class Way:
     again: End | None = None
     mend: Callable[[World], None] = lambda _world: None
     given: Mapping[str, Any] | None = None
+    smoke: str = ""
 
 
 def holder(region: Region) -> str:
@@ -186,6 +188,13 @@ def refuse(world: World) -> None:
 def fall_asleep(world: World) -> None:
     done = world.run("hibernate", "night")
     assert done["status"] == "SUCCEEDED", done
+
+
+def fall_asleep_before_a_smoke_run(world: World) -> None:
+    fall_asleep(world)
+    mwaa = world.region.account.mwaa
+    mwaa.dags["smoke_test"] = dict(PARSED)
+    mwaa.ends["smoke_test"] = "success"
 
 
 def stay_paused(world: World) -> None:
@@ -387,6 +396,9 @@ WAYS = {
             **dict.fromkeys(("PublishUrl", "MarkAwake"), End(BEFORE, "resuming")),
         },
     ),
+    "resume with a smoke run": Way(
+        "resume", fall_asleep_before_a_smoke_run, faults.sleeping, PUT_BACK, {"Smoke": PUT_BACK}, smoke="smoke_test"
+    ),
     "resume of what was left paused": Way(
         "resume",
         stay_paused,
@@ -481,9 +493,9 @@ def test_a_fault_leaves_a_defined_state(
     region, expected = place, WAYS[way]
     machine, case = expected.machine, expected.cases[task]
     kind = BothEnvironments if isinstance(region, BothRegions) else Environment
-    world = World(region, kind(region), monkeypatch)
+    world = World(region, kind(region), monkeypatch, {**PATIENCE, "smoke_dag_id": expected.smoke})
     check_preflight(world)
-    region.deploy(**PATIENCE)
+    region.deploy(**world.settings)
     faults.Lambda(monkeypatch)
     expected.prepare(world)
 

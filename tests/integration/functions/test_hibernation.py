@@ -84,6 +84,7 @@ def test_one_night_from_awake_to_awake(standalone: Region) -> None:
     assert (came_back["snapshot_id"], came_back["restore_mode"]) == (taken["snapshot_id"], "full")
     assert (came_back["published_version"], came_back["url"][:8]) == (None, "https://")
     assert {name: came_back[name] for name in SKIPPED} == SKIPPED
+    assert (came_back["smoke"]["dag_id"], "run" in came_back["smoke"]) == ("", False)
     (created,) = account.mwaa.created
     assert (created["MaxWorkers"], created["AirflowVersion"]) == (9, "2.10.3")
     entered = standalone.entered(done["executionArn"])
@@ -104,6 +105,31 @@ def test_one_night_from_awake_to_awake(standalone: Region) -> None:
     assert stored == came_back["url"]
     assert "dags/.airflowignore" not in account.objects(DAGS)
     assert standalone.entered(standalone.run("resume", name="once-more")["executionArn"])[-1] == "NothingToDo"
+
+
+@pytest.mark.parametrize("ends", ["success", "failed"])
+def test_a_smoke_run_decides_how_a_resume_ends(standalone: Region, ends: str) -> None:
+    """Failures covered: nobody looks whether what came back works; a smoke run that fails takes a live one away."""
+    standalone.deploy(parse_deadline_seconds=30, smoke_dag_id="smoke_test")
+    standalone.answer_dags(answers_of(standalone))
+    mwaa = standalone.account.mwaa
+    mwaa.dags["smoke_test"] = {"is_active": True, "is_paused": False}
+    mwaa.ends["smoke_test"] = ends
+    assert standalone.run("hibernate", name="night")["status"] == "SUCCEEDED"
+    done = standalone.run("resume", name="morning")
+    assert state_of(standalone)["state"] == "awake"
+    assert [run_id for dag_id, run_id in mwaa.runs if dag_id == "smoke_test"] == ["smoke__morning"]
+    if ends == "success":
+        smoke = json.loads(done["output"])["came_back"]["smoke"]
+        assert (smoke["dag_id"], smoke["run"]["state"]) == ("smoke_test", "success")
+        return
+    assert (done["status"], done["error"]) == ("FAILED", "SmokeFailed")
+    assert (
+        "is live in us-west-2 and stays so, but the smoke run smoke__morning of the DAG smoke_test is failed."
+        in (done["cause"])
+    )
+    assert standalone.run("resume", name="again")["status"] == "SUCCEEDED"
+    assert mwaa.environments[SECONDARY, NAME]["Status"] == "AVAILABLE"
 
 
 def test_the_first_environment_is_created_empty(standalone: Region) -> None:

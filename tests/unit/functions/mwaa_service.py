@@ -28,6 +28,7 @@ class MwaaService:
         self.updated: list[dict[str, Any]] = []
         self.calls: list[tuple[str, str, str]] = []
         self.failures: dict[str, Answer] = {}  #: operation -> what it answers instead
+        self.ends: dict[str, str] = {}
         self.on_run: Callable[[str, dict[str, Any]], None] = lambda _dag_id, _conf: None
         self.on_delete: Callable[[dict[str, Any]], None] = lambda _environment: None
         self.on_update: Callable[[dict[str, Any]], None] = lambda _environment: None
@@ -144,12 +145,16 @@ class MwaaService:
     def listed(self, body: dict[str, Any]) -> Answer:
         """The runs of some DAGs in some states."""
         found = [
-            {"dag_run_id": run_id, "dag_id": dag_id, "state": run.get("state", "queued")}
+            {"dag_run_id": run_id, "dag_id": dag_id, "state": self.state_of(dag_id, run)}
             for (dag_id, run_id), run in self.runs.items()
-            if dag_id in body["dag_ids"] and run.get("state", "queued") in body["states"]
+            if dag_id in body["dag_ids"] and self.state_of(dag_id, run) in body["states"]
         ]
         answer = {"dag_runs": found[: body["page_limit"]], "total_entries": len(found)}
         return 200, {"RestApiStatusCode": 200, "RestApiResponse": answer}, ""
+
+    def state_of(self, dag_id: str, run: dict[str, Any]) -> str:
+        """The state of a run; every run of some DAGs ends in the same."""
+        return str(run.get("state", self.ends.get(dag_id, "queued")))
 
     @staticmethod
     def rest_error(status: int) -> Answer:
