@@ -256,7 +256,10 @@ def test_a_start_says_whether_what_ran_may_be_replaced(parsed: Account) -> None:
 @pytest.mark.parametrize(
     ("event", "message"),
     [
-        ({}, "action is missing; accepted: one of go_live, look, ready, select, start"),
+        (
+            {},
+            "action is missing; accepted: one of go_live, interrupted, look, ready, refresh, refreshed, select, smoke, start",
+        ),
         ({"action": "select", "snapshot_id": "newest"}, "snapshot_id is 'newest'"),
         ({"action": "select", "recorded": "newest"}, "recorded is 'newest'; accepted: YYYYMMDDTHHMMSSZ"),
         ({"action": "select", "snapshot_id": ""}, "snapshot_id is an empty string"),
