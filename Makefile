@@ -14,7 +14,7 @@ comma := ,
 test-all: AIRFLOW_VERSIONS = $(subst $(empty) $(empty),$(comma),$(patsubst requirements/airflow-%.txt,%,$(wildcard requirements/airflow-*.txt)))
 LONG_PARTS := tests/unit $(sort $(patsubst %/__init__.py,%,$(wildcard tests/integration/*/__init__.py))) tests/rehearsal
 
-# What is rehearsed: a module below tests/rehearsal/scenarios.
+# What is rehearsed: a module below tests/rehearsal/scenarios, or all of them, one after the other.
 SCENARIO  ?= backup_restore
 SCENARIOS := $(patsubst tests/rehearsal/scenarios/%.py,%,$(wildcard tests/rehearsal/scenarios/[a-z]*.py))
 
@@ -39,9 +39,9 @@ set-up-%:
 
 .PHONY: scenario-chosen
 scenario-chosen:
-	@test -n "$(filter $(SCENARIO),$(SCENARIOS))" || { echo "SCENARIO is '$(SCENARIO)'; accepted: $(SCENARIOS)"; exit 2; }
+	@test -n "$(filter $(SCENARIO),$(SCENARIOS) all)" || { echo "SCENARIO is '$(SCENARIO)'; accepted: $(SCENARIOS) all"; exit 2; }
 
-rehearse: scenario-chosen set-up-system set-up-terraform set-up-tools set-up-airflow ## lose an environment on the local stand-in, get it back, compare every row (SCENARIO=name; DAGS=path adds your own DAGs)
+rehearse: scenario-chosen set-up-system set-up-terraform set-up-tools set-up-airflow ## lose an environment on the local stand-in, get it back, compare every row (SCENARIO=name, or all; DAGS=path adds your own DAGs)
 	@$(PYTHON) -m tests.rehearsal --scenario $(SCENARIO) --airflow $(AIRFLOW) $(if $(DAGS),--dags $(DAGS))
 
 # In the order they are named: rehearsals take longest, and one process does them while the other does the rest.

@@ -13,6 +13,7 @@ from types import FrameType
 
 from tests.rehearsal import report as reports
 from tests.rehearsal import verdict
+from tests.rehearsal.every import EVERY, INTERRUPTED, rehearse_every
 from tests.rehearsal.progress import Progress
 from tests.rehearsal.rehearsal import Rehearsal
 from tests.rehearsal.report import Check, Report
@@ -32,7 +33,7 @@ class Interrupted(BaseException):
 
 def _arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.rehearsal", description=__doc__)
-    parser.add_argument("--scenario", default=USUAL, help=f"{', '.join(SCENARIOS)} (default: %(default)s)")
+    parser.add_argument("--scenario", default=USUAL, help=f"{', '.join(SCENARIOS)}, or all (default: %(default)s)")
     parser.add_argument("--airflow", default="2.10.3", help="version whose environment stands below build/airflow")
     parser.add_argument("--dags", type=Path, help="a DAG folder of your own, added to the workload")
     parser.add_argument("--output", type=Path, default=REPORTS, help="folder of the report and of everything else")
@@ -49,6 +50,8 @@ def main(argv: list[str]) -> int:
         return 2
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
+    if options.scenario == EVERY:
+        return _rehearse_every(options)
     progress = Progress()
     kind = SCENARIOS[options.scenario]
     folder = run_folder(options.output.resolve())
@@ -60,7 +63,7 @@ def main(argv: list[str]) -> int:
         code, finished = int(not report.passed), True
     except Interrupted:
         progress.say("interrupted; stopping everything", "red")
-        code = 130
+        code = INTERRUPTED
     except Exception as error:  # noqa: BLE001 - whatever went wrong, all is stopped and the reason is said
         progress.say(f"{type(error).__name__}: {error}", "red")
     finally:
@@ -73,9 +76,19 @@ def main(argv: list[str]) -> int:
     return code
 
 
+def _rehearse_every(options: argparse.Namespace) -> int:
+    users_dags = ["--dags", str(options.dags.resolve())] if options.dags else []
+    try:
+        return rehearse_every(list(SCENARIOS), ["--airflow", options.airflow, *users_dags], options.output.resolve())
+    except Interrupted:
+        return INTERRUPTED
+
+
 def _bad_input(options: argparse.Namespace) -> str:
-    if options.scenario not in SCENARIOS:
-        return f"--scenario: {options.scenario}; accepted: {', '.join(SCENARIOS)}"
+    if options.scenario not in {*SCENARIOS, EVERY}:
+        return f"--scenario: {options.scenario}; accepted: {', '.join(SCENARIOS)}, {EVERY}"
+    if options.scenario == EVERY and options.keep:
+        return "--keep: accepted for one scenario, because the next one needs the machine"
     if not (BUILD / "airflow" / options.airflow / "bin" / "airflow").exists():
         return (
             f"--airflow: {options.airflow} is not set up below build/airflow; `make rehearse AIRFLOW={options.airflow}`"

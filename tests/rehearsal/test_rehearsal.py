@@ -46,7 +46,7 @@ def test_make_knows_the_scenarios_and_refuses_others() -> None:
         check=False,
     )
     assert done.returncode == 2
-    assert done.stdout == f"SCENARIO is 'flood'; accepted: {' '.join(sorted(SCENARIOS))}\n"
+    assert done.stdout == f"SCENARIO is 'flood'; accepted: {' '.join(sorted(SCENARIOS))} all\n"
 
 
 def test_an_interrupt_stops_everything() -> None:
