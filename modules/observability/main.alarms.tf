@@ -8,14 +8,43 @@ locals {
   alarms = [
     for alarm in concat(
       aws_cloudwatch_metric_alarm.unknown_health,
-      [aws_cloudwatch_metric_alarm.snapshot_age, aws_cloudwatch_metric_alarm.snapshot_portable],
-      aws_cloudwatch_metric_alarm.preflight,
-      aws_cloudwatch_metric_alarm.drill,
-      aws_cloudwatch_metric_alarm.standby,
+      [aws_cloudwatch_metric_alarm.snapshot_age],
       aws_cloudwatch_metric_alarm.standby_age,
+      values(aws_cloudwatch_metric_alarm.finding),
       values(aws_cloudwatch_metric_alarm.function_errors),
     ) : { name = alarm.alarm_name, arn = alarm.arn }
   ]
+
+  # What was found last, and lasts until it is looked at again: no data changes nothing.
+  findings = {
+    for finding, alarm in {
+      snapshot-portable = {
+        wanted      = true
+        metric      = "SnapshotPortable"
+        bad_below   = null # any value above 0 is bad
+        description = "The newest snapshot of ${var.name} in ${local.region} is portable, because tasks could not reach the metadata database: it holds connections, variables, pools, paused flags and the last run of each schedule, but no history, no work in flight, no users and roles. A failover restores a full snapshot that is at most two hours older, else this one. The log of continuity_snapshot says what kept the task from the database."
+      }
+      preflight = {
+        wanted      = var.role == "secondary"
+        metric      = "PreflightFailures"
+        bad_below   = null
+        description = "The last preflight of ${var.name} in ${local.region} had checks that failed: in a failover its environment might not be created, or not start. The last execution of the state machine preflight names them, the log of its function says what each found."
+      }
+      drill = {
+        wanted      = var.role == "secondary"
+        metric      = "DrillsFailed"
+        bad_below   = null
+        description = "The last drill of ${var.name} in ${local.region} failed, or missed what is promised: a failover might, too. Its report in the snapshot bucket, below drills/, says what was found and how long each part took."
+      }
+      # While the standby is created or updated nothing is published.
+      standby = {
+        wanted      = var.keeps_standby
+        metric      = "StandbyInStep"
+        bad_below   = 1
+        description = "The standby of ${var.name} in ${local.region} is not in step with its spec, and nothing under way brings it there: a failover would go live in an environment that is unlike the primary's. The last executions of the state machine standby say what differs and why."
+      }
+    } : finding => alarm if alarm.wanted
+  }
 }
 
 resource "aws_cloudwatch_metric_alarm" "unknown_health" {
@@ -57,82 +86,43 @@ resource "aws_cloudwatch_metric_alarm" "snapshot_age" {
   tags               = var.tags
 }
 
-resource "aws_cloudwatch_metric_alarm" "snapshot_portable" {
-  alarm_name          = "${var.prefix}-snapshot-portable"
-  alarm_description   = "The newest snapshot of ${var.name} in ${local.region} is portable, because tasks could not reach the metadata database: it holds connections, variables, pools, paused flags and the last run of each schedule, but no history, no work in flight, no users and roles. A failover restores a full snapshot that is at most two hours older, else this one. The log of continuity_snapshot says what kept the task from the database."
+resource "aws_cloudwatch_metric_alarm" "finding" {
+  for_each = local.findings
+
+  alarm_name          = "${var.prefix}-${each.key}"
+  alarm_description   = each.value.description
   namespace           = "MwaaContinuity"
-  metric_name         = "SnapshotPortable"
+  metric_name         = each.value.metric
   dimensions          = { Environment = var.name }
-  statistic           = "Maximum"
+  statistic           = each.value.bad_below == null ? "Maximum" : "Minimum"
   period              = 60
   evaluation_periods  = 1
-  comparison_operator = "GreaterThanThreshold"
-  threshold           = 0
-  # The state of the newest snapshot lasts until the next one.
-  treat_missing_data = "ignore"
-  alarm_actions      = [local.topic_arn]
-  ok_actions         = [local.topic_arn]
-  tags               = var.tags
+  comparison_operator = each.value.bad_below == null ? "GreaterThanThreshold" : "LessThanThreshold"
+  threshold           = coalesce(each.value.bad_below, 0)
+  treat_missing_data  = "ignore"
+  alarm_actions       = [local.topic_arn]
+  ok_actions          = [local.topic_arn]
+  tags                = var.tags
 }
 
-resource "aws_cloudwatch_metric_alarm" "preflight" {
-  count = var.role == "secondary" ? 1 : 0
-
-  alarm_name          = "${var.prefix}-preflight"
-  alarm_description   = "The last preflight of ${var.name} in ${local.region} had checks that failed: in a failover its environment might not be created, or not start. The last execution of the state machine preflight names them, the log of its function says what each found."
-  namespace           = "MwaaContinuity"
-  metric_name         = "PreflightFailures"
-  dimensions          = { Environment = var.name }
-  statistic           = "Maximum"
-  period              = 60
-  evaluation_periods  = 1
-  comparison_operator = "GreaterThanThreshold"
-  threshold           = 0
-  # What was found lasts until the next preflight.
-  treat_missing_data = "ignore"
-  alarm_actions      = [local.topic_arn]
-  ok_actions         = [local.topic_arn]
-  tags               = var.tags
+moved {
+  from = aws_cloudwatch_metric_alarm.snapshot_portable
+  to   = aws_cloudwatch_metric_alarm.finding["snapshot-portable"]
 }
 
-resource "aws_cloudwatch_metric_alarm" "drill" {
-  count = var.role == "secondary" ? 1 : 0
-
-  alarm_name          = "${var.prefix}-drill"
-  alarm_description   = "The last drill of ${var.name} in ${local.region} failed, or missed what is promised: a failover might, too. Its report in the snapshot bucket, below drills/, says what was found and how long each part took."
-  namespace           = "MwaaContinuity"
-  metric_name         = "DrillsFailed"
-  dimensions          = { Environment = var.name }
-  statistic           = "Maximum"
-  period              = 60
-  evaluation_periods  = 1
-  comparison_operator = "GreaterThanThreshold"
-  threshold           = 0
-  # What was found lasts until the next drill.
-  treat_missing_data = "ignore"
-  alarm_actions      = [local.topic_arn]
-  ok_actions         = [local.topic_arn]
-  tags               = var.tags
+moved {
+  from = aws_cloudwatch_metric_alarm.preflight[0]
+  to   = aws_cloudwatch_metric_alarm.finding["preflight"]
 }
 
-resource "aws_cloudwatch_metric_alarm" "standby" {
-  count = var.keeps_standby ? 1 : 0
+moved {
+  from = aws_cloudwatch_metric_alarm.drill[0]
+  to   = aws_cloudwatch_metric_alarm.finding["drill"]
+}
 
-  alarm_name          = "${var.prefix}-standby"
-  alarm_description   = "The standby of ${var.name} in ${local.region} is not in step with its spec, and nothing under way brings it there: a failover would go live in an environment that is unlike the primary's. The last executions of the state machine standby say what differs and why."
-  namespace           = "MwaaContinuity"
-  metric_name         = "StandbyInStep"
-  dimensions          = { Environment = var.name }
-  statistic           = "Minimum"
-  period              = 60
-  evaluation_periods  = 1
-  comparison_operator = "LessThanThreshold"
-  threshold           = 1
-  # What was found lasts until the next look; while it is created or updated nothing is published.
-  treat_missing_data = "ignore"
-  alarm_actions      = [local.topic_arn]
-  ok_actions         = [local.topic_arn]
-  tags               = var.tags
+moved {
+  from = aws_cloudwatch_metric_alarm.standby[0]
+  to   = aws_cloudwatch_metric_alarm.finding["standby"]
 }
 
 resource "aws_cloudwatch_metric_alarm" "standby_age" {

@@ -6,7 +6,7 @@ locals {
     snapshot           = "No new snapshot was stored: the newest one keeps ageing, and with it what a failover would lose. Look at the cause; the next scheduled snapshot tries again."
     heartbeat_check    = "The health of the other Region was not judged. One failed check needs nothing; if these notices go on, no failover will start by itself."
     drill              = "The environment could not be shown to come back here as promised. The other Region was not touched. The report below drills/ in the snapshot bucket, where the cause names one, says how far it came; an environment that the drill made and could not remove is removed by the next one. Mend the cause, then start the state machine again."
-    failover           = "The failover did not complete. Look at the cause and mend it; unless the cause says otherwise, start the state machine again: it goes on from where the environment is."
+    failover           = "The failover did not complete. Look at the cause and mend it; unless the cause says otherwise, start the state machine again: it goes on from where the environment is. Where a person was asked (FailoverRefused, FailoverNotApproved, NotUnhealthyAnyMore), nothing was taken over."
     failback           = "Look at the cause. Unless it says that the lease was taken, that DAGs stay paused (LeftPaused), or that the environment is live here, the other Region is active as before. Mend it, then start the state machine again: it goes on from where it is. Where it timed out or was aborted, start it again, or let the other Region go on by its state machine hand_over with operation put_back."
     hand_over          = "This Region did not hand over to the other one. Its DAGs run as before, unless the cause is LeftPaused, or the execution timed out or was aborted: then start it again with operation put_back. The failback in the other Region tells what became of it."
     stand_down         = "The environment was not removed after a failback, unless the cause says that it is being deleted: it costs, and a failover would find it in its way. Look at the cause and start the state machine again."
@@ -47,26 +47,71 @@ locals {
     }
   }
 
+  # What is told beside failures and successes, where there is a machine that fails over.
+  more = {
+    failover-dry-run = {
+      description = "Tells what a dry run of failover of ${var.name} found"
+      sentence    = "A dry run of a failover of the MWAA environment ${var.name} to <region> ended at <time>; nothing was changed. What a failover would do, and why: <output>. Execution: <execution>"
+      pattern = {
+        source      = ["aws.states"]
+        detail-type = ["Step Functions Execution Status Change"]
+        detail      = { stateMachineArn = [lookup(var.state_machine_arns, "failover", "none")], status = ["SUCCEEDED"], output = [{ wildcard = "*dry_run*" }] }
+      }
+    }
+    failover-question = {
+      description = "Asks a person whether ${var.name} fails over"
+      sentence    = "Shall the MWAA environment ${var.name} fail over from <primary> to <region>? The primary is judged to be lost: <why> Nothing is done before a person answers; without an answer until <until>, <without_answer>. To approve: <approve> To refuse: <refuse> Approving looks at the primary once more; with force true in the payload it does not. What the failover would do, and why, says the state machine failover with dry_run true as its input. Question: <request_id>"
+      pattern = {
+        source      = ["mwaa-continuity"]
+        detail-type = ["Failover Wants Approval"]
+        detail      = { environment = [var.name] }
+      }
+    }
+  }
+
   notices = merge(
     {
       for machine, arn in var.state_machine_arns : "${machine}-failure" => {
-        machine_arn = arn
-        statuses    = ["FAILED", "TIMED_OUT", "ABORTED"]
-        output      = null
         description = "Tells when ${machine} of ${var.name} failed, timed out or was aborted"
         sentence    = "${machine} of the MWAA environment ${var.name} in <region> ended as <status> at <time>. ${lookup(local.failure_advice, machine, "Look at the cause.")} Error: <error>. Cause: <cause>. Execution: <execution>"
+        pattern = {
+          source      = ["aws.states"]
+          detail-type = ["Step Functions Execution Status Change"]
+          detail      = { stateMachineArn = [arn], status = ["FAILED", "TIMED_OUT", "ABORTED"] }
+        }
       }
     },
     {
       for machine, arn in var.state_machine_arns : "${machine}-success" => {
-        machine_arn = arn
-        statuses    = ["SUCCEEDED"]
-        output      = local.success[machine].output
         description = "Tells when ${machine} of ${var.name} succeeded"
         sentence    = local.success[machine].sentence
+        pattern = {
+          source      = ["aws.states"]
+          detail-type = ["Step Functions Execution Status Change"]
+          detail      = { stateMachineArn = [arn], status = ["SUCCEEDED"], output = [{ wildcard = local.success[machine].output }] }
+        }
       } if contains(keys(local.success), machine)
     },
+    { for notice, told in local.more : notice => told if contains(keys(var.state_machine_arns), "failover") },
   )
+
+  # What a sentence may name.
+  input_paths = {
+    approve        = "$.detail.approve"
+    cause          = "$.detail.cause"
+    error          = "$.detail.error"
+    execution      = "$.detail.executionArn"
+    output         = "$.detail.output"
+    primary        = "$.detail.primary"
+    refuse         = "$.detail.refuse"
+    region         = "$.region"
+    request_id     = "$.detail.request_id"
+    status         = "$.detail.status"
+    time           = "$.time"
+    until          = "$.detail.until"
+    why            = "$.detail.why"
+    without_answer = "$.detail.without_answer"
+  }
 
   rule_names = { for notice in keys(local.notices) : notice => "${var.prefix}-${notice}" }
   rule_arns  = { for notice, name in local.rule_names : notice => "arn:${local.partition}:events:${local.region}:${local.account_id}:rule/${name}" }
@@ -79,14 +124,7 @@ resource "aws_cloudwatch_event_rule" "notice" {
   description = each.value.description
   tags        = var.tags
 
-  event_pattern = jsonencode({
-    source      = ["aws.states"]
-    detail-type = ["Step Functions Execution Status Change"]
-    detail = merge(
-      { stateMachineArn = [each.value.machine_arn], status = each.value.statuses },
-      { for field, pattern in { output = each.value.output } : field => [{ wildcard = pattern }] if pattern != null },
-    )
-  })
+  event_pattern = jsonencode(each.value.pattern)
 }
 
 resource "aws_cloudwatch_event_target" "notice" {
@@ -97,15 +135,7 @@ resource "aws_cloudwatch_event_target" "notice" {
   arn       = local.topic_arn
 
   input_transformer {
-    input_paths = {
-      cause     = "$.detail.cause"
-      error     = "$.detail.error"
-      execution = "$.detail.executionArn"
-      output    = "$.detail.output"
-      region    = "$.region"
-      status    = "$.detail.status"
-      time      = "$.time"
-    }
+    input_paths = { for name, path in local.input_paths : name => path if strcontains(each.value.sentence, "<${name}>") }
     # Written out, because jsonencode would escape the angle brackets that EventBridge looks for.
     input_template = "\"${each.value.sentence}\""
   }

@@ -34,15 +34,15 @@ variables {
 
 run "every_failure_and_a_completed_failover_are_told" {
   assert {
-    condition     = toset(keys(aws_cloudwatch_event_rule.notice)) == toset(["failover-failure", "failover-success", "heartbeat_check-failure", "snapshot-failure"])
-    error_message = "There must be a failure notice per state machine and a success notice of the failover only."
+    condition     = toset(keys(aws_cloudwatch_event_rule.notice)) == toset(["failover-dry-run", "failover-failure", "failover-question", "failover-success", "heartbeat_check-failure", "snapshot-failure"])
+    error_message = "There must be a failure notice per state machine, and of the failover one of success, of a dry run, and the question to a person."
   }
 
   assert {
     condition = alltrue([
       for notice, rule in aws_cloudwatch_event_rule.notice : join(",", jsondecode(rule.event_pattern).detail.status) == (
-        endswith(notice, "-success") ? "SUCCEEDED" : "FAILED,TIMED_OUT,ABORTED"
-      )
+        endswith(notice, "-failure") ? "FAILED,TIMED_OUT,ABORTED" : "SUCCEEDED"
+      ) if notice != "failover-question"
     ])
     error_message = "A failure notice must cover FAILED, TIMED_OUT and ABORTED."
   }
@@ -54,9 +54,9 @@ run "every_failure_and_a_completed_failover_are_told" {
 
   assert {
     condition = alltrue([
-      for notice, rule in aws_cloudwatch_event_rule.notice : lookup(jsondecode(rule.event_pattern).detail, "output", null) == (
-        notice == "failover-success" ? [{ wildcard = "*went_live*" }] : null
-      )
+      for notice, rule in aws_cloudwatch_event_rule.notice : lookup(jsondecode(rule.event_pattern).detail, "output", null) == lookup({
+        failover-success = [{ wildcard = "*went_live*" }], failover-dry-run = [{ wildcard = "*dry_run*" }]
+      }, notice, null)
     ])
     error_message = "The success notice must be for executions that went live only, and no failure notice may depend on an output."
   }
@@ -67,17 +67,28 @@ run "every_failure_and_a_completed_failover_are_told" {
   }
 
   assert {
-    condition     = alltrue([for target in aws_cloudwatch_event_target.notice : can(regex("^\"[^\"]*<execution>[^\"]*\"$", target.input_transformer[0].input_template))])
+    condition     = alltrue([for notice, target in aws_cloudwatch_event_target.notice : can(regex("^\"[^\"]*<(execution|request_id)>[^\"]*\"$", target.input_transformer[0].input_template))])
     error_message = "A notice must be one quoted sentence that names the execution."
   }
 
   assert {
     condition = alltrue([
       for target in aws_cloudwatch_event_target.notice : alltrue([
-        for variable in regexall("<([a-z]+)>", target.input_transformer[0].input_template) : contains(keys(target.input_transformer[0].input_paths), variable[0])
+        for variable in regexall("<([a-z_]+)>", target.input_transformer[0].input_template) : contains(keys(target.input_transformer[0].input_paths), variable[0])
       ])
     ])
     error_message = "Every variable of a sentence must have an input path, or it is printed as it stands."
+  }
+
+  # Failure covered: the question reaches a person without saying how to answer it.
+  assert {
+    condition     = alltrue([for part in ["<why>", "<approve>", "<refuse>", "<until>", "<without_answer>"] : strcontains(aws_cloudwatch_event_target.notice["failover-question"].input_transformer[0].input_template, part)])
+    error_message = "The question must say why it is asked, how to answer it, until when, and what happens without an answer."
+  }
+
+  assert {
+    condition     = jsondecode(aws_cloudwatch_event_rule.notice["failover-question"].event_pattern) == jsondecode(jsonencode({ source = ["mwaa-continuity"], detail-type = ["Failover Wants Approval"], detail = { environment = ["analytics"] } }))
+    error_message = "The question must be about this environment only."
   }
 }
 
@@ -110,7 +121,7 @@ run "silence_of_the_primary_is_an_alarm_and_of_the_secondary_is_none" {
   }
 
   assert {
-    condition     = aws_cloudwatch_metric_alarm.snapshot_portable.metric_name == "SnapshotPortable" && aws_cloudwatch_metric_alarm.snapshot_portable.threshold == 0 && aws_cloudwatch_metric_alarm.snapshot_portable.treat_missing_data == "ignore" && length(aws_cloudwatch_metric_alarm.snapshot_portable.alarm_actions) == 1
+    condition     = aws_cloudwatch_metric_alarm.finding["snapshot-portable"].metric_name == "SnapshotPortable" && aws_cloudwatch_metric_alarm.finding["snapshot-portable"].threshold == 0 && aws_cloudwatch_metric_alarm.finding["snapshot-portable"].treat_missing_data == "ignore" && length(aws_cloudwatch_metric_alarm.finding["snapshot-portable"].alarm_actions) == 1
     error_message = "A fall to portable snapshots must be told once, and again when they are full."
   }
 
@@ -220,7 +231,7 @@ run "an_environment_that_sleeps_says_so_and_takes_no_snapshots" {
 
 run "a_secondary_that_could_not_take_over_is_told" {
   assert {
-    condition     = aws_cloudwatch_metric_alarm.preflight[0].metric_name == "PreflightFailures" && aws_cloudwatch_metric_alarm.preflight[0].threshold == 0 && aws_cloudwatch_metric_alarm.preflight[0].treat_missing_data == "ignore"
+    condition     = aws_cloudwatch_metric_alarm.finding["preflight"].metric_name == "PreflightFailures" && aws_cloudwatch_metric_alarm.finding["preflight"].threshold == 0 && aws_cloudwatch_metric_alarm.finding["preflight"].treat_missing_data == "ignore"
     error_message = "One failed check raises the alarm, and it lasts until a preflight finds none."
   }
 }
@@ -234,7 +245,7 @@ run "a_standby_that_is_not_in_step_is_told" {
   }
 
   assert {
-    condition     = aws_cloudwatch_metric_alarm.standby[0].metric_name == "StandbyInStep" && aws_cloudwatch_metric_alarm.standby[0].comparison_operator == "LessThanThreshold" && aws_cloudwatch_metric_alarm.standby[0].treat_missing_data == "ignore"
+    condition     = aws_cloudwatch_metric_alarm.finding["standby"].metric_name == "StandbyInStep" && aws_cloudwatch_metric_alarm.finding["standby"].comparison_operator == "LessThanThreshold" && aws_cloudwatch_metric_alarm.finding["standby"].treat_missing_data == "ignore"
     error_message = "A standby that is behind raises the alarm, and it lasts until it is in step."
   }
 
@@ -268,7 +279,7 @@ run "a_standby_whose_state_is_too_old_is_told" {
 
 run "where_nothing_stands_by_nothing_is_behind" {
   assert {
-    condition     = length(aws_cloudwatch_metric_alarm.standby) + length(aws_cloudwatch_metric_alarm.standby_age) == 0 && !strcontains(aws_cloudwatch_dashboard.this[0].dashboard_body, "\"Standby")
+    condition     = !contains(keys(aws_cloudwatch_metric_alarm.finding), "standby") && length(aws_cloudwatch_metric_alarm.standby_age) == 0 && !strcontains(aws_cloudwatch_dashboard.this[0].dashboard_body, "\"Standby")
     error_message = "Without a standby there is no metric of one."
   }
 }
@@ -279,7 +290,7 @@ run "where_no_preflight_is_scheduled_nothing_waits_for_one" {
   }
 
   assert {
-    condition     = length(aws_cloudwatch_metric_alarm.preflight) == 0
+    condition     = !contains(keys(aws_cloudwatch_metric_alarm.finding), "preflight")
     error_message = "Only a secondary has a preflight by schedule."
   }
 }
