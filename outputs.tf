@@ -73,6 +73,11 @@ output "network" {
   value       = local.network
 }
 
+output "detection_seconds" {
+  description = "Seconds until the loss of the primary is noticed, and the failover starts or is asked for, to within one period of `heartbeat.schedule`. Null where that is a cron expression, with `failover.health_function_arn`, and in any Region but the secondary."
+  value       = module.continuity.detection_seconds
+}
+
 output "state_machine_arns" {
   description = "Name to ARN of the state machines."
   value       = module.continuity.state_machine_arns

@@ -198,7 +198,12 @@ variable "failover" {
     heartbeat_seconds      = optional(number, 300)
     parse_deadline_seconds = optional(number, 900)
     health_function_arn    = optional(string)
-    history_days           = optional(number)
+    approval = optional(object({
+      minutes        = optional(number, 60)
+      without_answer = optional(string, "fail")
+      again_minutes  = optional(number, 60)
+    }))
+    history_days = optional(number)
     in_flight = optional(object({
       default = optional(string, "rerun")
       dags    = optional(map(string), {})
@@ -215,6 +220,8 @@ variable "failover" {
     - `parse_deadline_seconds`: how long go-live waits for DAGs to be parsed,
     - `health_function_arn`: a function of the caller in the place of `heartbeat_check`; it publishes `UnknownHealth`, `Unhealthy` and `Healthy` (0 or 1,
       namespace `MwaaContinuity`, dimension `Environment`) itself, or the alarm of unknown health sees nothing,
+    - `approval`: a person is asked by a notice before a failover that would start by itself; null asks nobody. `minutes` is how long an answer is waited for (1 to 1380),
+      `without_answer` what then happens, `fail` or `proceed` (if the primary still is unhealthy), `again_minutes` how long nobody is asked again after a refusal, or after no answer,
     - `history_days`: how many days before the cut the history reaches back that is restored, by when runs ended; older history stays in the snapshot. Null restores all,
     - `in_flight`: what happens to work that was in flight at the cut, by `default` and in `dags` by DAG id: `rerun` or `fail`.
   EOT
@@ -239,6 +246,20 @@ variable "failover" {
   validation {
     condition     = var.failover.heartbeat_seconds >= 60
     error_message = "`failover.heartbeat_seconds` must be at least 60: metadata DAGs send a heartbeat every 20 seconds once they run."
+  }
+
+  validation {
+    condition = var.failover.approval == null || try(alltrue([
+      floor(var.failover.approval.minutes) == var.failover.approval.minutes && var.failover.approval.minutes >= 1 && var.failover.approval.minutes <= 1380,
+      floor(var.failover.approval.again_minutes) == var.failover.approval.again_minutes && var.failover.approval.again_minutes >= 0,
+      contains(["fail", "proceed"], var.failover.approval.without_answer),
+    ]), false)
+    error_message = "`failover.approval` must have `minutes` from 1 to 1380, `again_minutes` of at least 0 (both whole numbers), and `without_answer` \"fail\" or \"proceed\"."
+  }
+
+  validation {
+    condition     = var.failover.approval == null || var.failover.automatic
+    error_message = "`failover.approval` asks before a failover that would start by itself: leave it out with `failover.automatic = false`."
   }
 
   validation {

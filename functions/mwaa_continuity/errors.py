@@ -56,6 +56,10 @@ class LeaseLost(ContinuityError):
     """The lease does not belong to the execution that acts on it."""
 
 
+class QuestionClosed(ContinuityError):
+    """Nobody waits for this answer: it was given already, came too late, or nothing was asked."""
+
+
 class HibernationLost(ContinuityError):
     """The hibernation or resume does not belong to the execution that goes on with it."""
 

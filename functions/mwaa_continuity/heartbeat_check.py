@@ -27,6 +27,14 @@ def handler(event: object, context: object) -> Result:
 def check(_event: Event, log: Log) -> Result:
     """Read the four signals, decide by the truth table, publish the verdict."""
     settings = Settings.read()
+    answer = look(settings, log)
+    changing = answer["signals"]["status"] == "changing"
+    report(settings.environment, answer["verdict"], changing=changing, log=log)
+    return answer
+
+
+def look(settings: Settings, log: Log) -> Result:
+    """The verdict and what it rests on. Nothing is changed, nothing published."""
     primary = variable("PRIMARY_REGION")
     periods, missing = windows()
     table = variable("LEASE_TABLE")
@@ -46,7 +54,6 @@ def check(_event: Event, log: Log) -> Result:
     row = health.load().decide(signals)
     why = " ".join([row.why, *refusals])
     log.info("decided", verdict=row.verdict, why=why, status=status, region=primary)
-    report(settings.environment, row.verdict, changing=status_signal == "changing", log=log)
     return {
         "verdict": row.verdict,
         "why": why,

@@ -19,6 +19,7 @@ from mwaa_continuity.events import Event
 from mwaa_continuity.executions import execution_state
 from mwaa_continuity.lease_table import KEY, Lease, home_of_lease, lease_of, read_lease
 from mwaa_continuity.log import Log
+from mwaa_continuity.question import read_question, stands
 from mwaa_continuity.settings import Settings, variable, whole_number
 
 ATTEMPTS: Final = 5
@@ -36,7 +37,8 @@ def read(event: Event, log: Log) -> Result:
     retry_seconds = whole_number("RETRY_SECONDS", 300)
     scheduled_at = events.instant(event, "scheduled_at")
     now = time.time()
-    lease = read_lease(home_of_lease(), variable("LEASE_TABLE"))
+    dynamodb, table = home_of_lease(), variable("LEASE_TABLE")
+    lease = read_lease(dynamodb, table)
     held = lease.holder == settings.region
     if held:
         # While this Region is active nobody judges the primary, and silence alarms.
@@ -49,6 +51,7 @@ def read(event: Event, log: Log) -> Result:
         "running": running,
         "cooling_down": not held and cooling_down(lease, now, cooldown),
         "resumable": held and not lease.live and not lease.locked and not running and rested,
+        "asking": not held and stands(read_question(dynamodb, table), now),
         "minute": int(scheduled_at.timestamp() if scheduled_at else now) // 60,
     }
 

@@ -65,7 +65,13 @@ def handler(event: object, context: object) -> Result:
 def check(event: Event, log: Log) -> Result:
     """Make every check and publish how many failed. A check that cannot be made has failed."""
     settings = Settings.read()
-    snapshot_id = events.optional_snapshot_id(event)
+    answer = look(settings, events.optional_snapshot_id(event), log)
+    metrics.publish(aws.client("cloudwatch"), settings.environment, {"PreflightFailures": len(answer["failed"])})
+    return answer
+
+
+def look(settings: Settings, snapshot_id: str | None, log: Log) -> Result:
+    """Make every check; nothing is changed, nothing published."""
     subject = Subject(settings, snapshot_id)
     findings = {name: make(looks, subject) for name, looks in CHECKS.items()}
     if snapshot_id:
@@ -74,7 +80,6 @@ def check(event: Event, log: Log) -> Result:
         if not finding.ok:
             log.warning("check failed", check=name, why=finding.found)
     failed = [name for name, finding in findings.items() if not finding.ok]
-    metrics.publish(aws.client("cloudwatch"), settings.environment, {"PreflightFailures": len(failed)})
     return {"ok": not failed, "failed": failed, "checks": [told(name, finding) for name, finding in findings.items()]}
 
 

@@ -4,7 +4,7 @@ locals {
   functions_of_role = {
     standalone = concat(["backup", "retention"], local.hibernates ? ["hibernation", "preflight", "recreate", "restore"] : [])
     primary    = ["backup", "failback", "lease", "recreate", "replicate_existing", "restore", "retention"]
-    secondary  = ["backup", "drill", "heartbeat_check", "lease", "preflight", "recreate", "restore", "retention"]
+    secondary  = ["approval", "backup", "drill", "dry_run", "heartbeat_check", "lease", "preflight", "recreate", "restore", "retention"]
   }
   functions = toset(local.functions_of_role[var.role])
 
@@ -27,6 +27,12 @@ locals {
   }
 
   function_settings = {
+    approval = {
+      description = "Asks a person whether ${var.name} fails over to ${local.region}, and hands over the answer."
+      timeout     = 30
+      memory      = 256
+      variables   = local.approval_function_variables
+    }
     backup = {
       description = "Starts a snapshot of the environment ${var.name} and verifies it."
       timeout     = 900 # verifying reads every object of a snapshot
@@ -45,6 +51,12 @@ locals {
         RTO_MINUTES = var.drill.rto_minutes == null ? "" : tostring(var.drill.rto_minutes)
         REFRESH_ARN = local.refreshes ? local.machine_arns["refresh"] : ""
       }
+    }
+    dry_run = {
+      description = "Says what a failover of ${var.name} to ${local.region} would do now, and changes nothing."
+      timeout     = 900 # choosing a snapshot verifies every object of it
+      memory      = 512
+      variables   = local.dry_run_function_variables
     }
     failback = {
       description = "Asks ${local.peer_region} to hand over the environment ${var.name}, and copies what it did meanwhile."

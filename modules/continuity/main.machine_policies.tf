@@ -5,7 +5,7 @@ locals {
   machine_functions = {
     snapshot           = ["backup"]
     heartbeat_check    = ["heartbeat_check", "lease", "recreate"]
-    failover           = ["lease", "recreate", "restore"]
+    failover           = ["approval", "dry_run", "heartbeat_check", "lease", "recreate", "restore"]
     drill              = ["drill", "recreate", "restore"]
     failback           = ["failback", "lease", "recreate", "restore"]
     hand_over          = ["backup", "lease", "recreate"]

@@ -1,8 +1,9 @@
 # What the preflight may look at: everything that a creation of the environment needs, and nothing that can be changed.
 
 locals {
-  preflight_statements = [
-    local.publish_metrics,
+  preflight_statements = concat([local.publish_metrics], local.look_statements)
+
+  look_statements = [
     local.get_environment,
     local.list_snapshot_bucket,
     local.open_snapshot_key,

@@ -16,7 +16,7 @@ locals {
   # Of the machine that makes this Region the active one.
   activating_execution_arns = "arn:${local.partition}:states:${local.region}:${local.account_id}:execution:${var.prefix}-${var.role == "primary" ? "failback" : "failover"}:*"
 
-  template_variables = merge(local.hibernation_variables, local.failback_variables, {
+  template_variables = merge(local.hibernation_variables, local.failback_variables, local.decision_variables, {
     partition              = local.partition
     region                 = local.region
     account_id             = local.account_id

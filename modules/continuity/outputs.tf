@@ -20,6 +20,11 @@ output "lease_table" {
   depends_on = [aws_cloudformation_stack.lease, aws_dynamodb_table_replica.lease]
 }
 
+output "detection_seconds" {
+  description = "How long it takes until the loss of the primary is noticed, to within one period of `heartbeat.schedule`; null where that is a cron expression, the detector is the caller's own, or this Region is no secondary."
+  value       = local.detection_seconds
+}
+
 output "webserver_url_parameter" {
   description = "Name of the SSM parameter with the address of the web server; null without hibernation."
   value       = one(aws_ssm_parameter.webserver_url[*].name)

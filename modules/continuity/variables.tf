@@ -270,7 +270,12 @@ variable "failover" {
     heartbeat_seconds      = optional(number, 300)
     parse_deadline_seconds = optional(number, 900)
     health_function_arn    = optional(string)
-    history_days           = optional(number)
+    approval = optional(object({
+      minutes        = optional(number, 60)
+      without_answer = optional(string, "fail")
+      again_minutes  = optional(number, 60)
+    }))
+    history_days = optional(number)
     in_flight = optional(object({
       default = optional(string, "rerun")
       dags    = optional(map(string), {})
@@ -286,6 +291,7 @@ variable "failover" {
     - `heartbeat_seconds`: a metadata DAG that was started and is not heard of for this long has failed.
     - `parse_deadline_seconds`: how long go-live waits for DAGs to be parsed.
     - `health_function_arn`: a function of the caller's own in the place of `heartbeat_check`. It publishes `UnknownHealth`, `Unhealthy` and `Healthy` (0 or 1, namespace `MwaaContinuity`, dimension `Environment`) itself: the alarm of unknown health sees nothing else, and takes its silence for nothing.
+    - `approval`: who is asked before a failover that would start by itself has `minutes` to answer; `without_answer` it ends as `fail` or `proceed`; after a refusal or no answer nobody is asked for `again_minutes`. Null asks nobody.
     - `history_days`: how many days before the cut the history reaches back that is restored; null for all.
     - `in_flight`: `rerun` or `fail`, by default and per DAG, for what was in flight at the cut.
   DESCRIPTION

@@ -242,6 +242,26 @@ run "an_in_flight_policy_that_is_none_is_refused" {
   expect_failures = [var.failover]
 }
 
+run "a_question_that_cannot_be_asked_is_refused" {
+  command = plan
+
+  variables {
+    failover = { approval = { minutes = 1440, without_answer = "wait" } }
+  }
+
+  expect_failures = [var.failover]
+}
+
+run "a_question_before_nothing_is_refused" {
+  command = plan
+
+  variables {
+    failover = { automatic = false, approval = {} }
+  }
+
+  expect_failures = [var.failover]
+}
+
 run "a_detector_that_is_no_function_is_refused" {
   command = plan
 

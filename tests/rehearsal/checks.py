@@ -141,6 +141,19 @@ def in_flight_failed(facts: Facts) -> Check:
     return Check("in-flight work under the policy `fail` is failed, not run again", passed, detail)
 
 
+def detected_in_time(outage: float, started: float, configured: float, period: float = 60) -> Check:
+    """The loss of a Region was noticed within one period of the configured time, all in seconds.
+
+    Counted by the clock's minutes, as the beats are: in which second of a minute the Region is lost is chance.
+    """
+    periods = started // period - outage // period
+    passed = abs(periods - configured / period) <= 1
+    detail = (
+        f"configured {configured:.0f} s, measured {started - outage:.0f} s: {periods:.0f} periods of {period:.0f} s"
+    )
+    return Check("detection took as long as configured, within one period", passed, detail)
+
+
 def dataset_waits_then_fires(facts: Facts, runs_while_waiting: int) -> Check:
     """The consumer of two datasets waited for the second one, and then ran once."""
     ran = len(facts.of(facts.target, "start")) and [

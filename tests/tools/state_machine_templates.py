@@ -32,8 +32,10 @@ MACHINES = (
     "standby",
 )
 FUNCTIONS = (
+    "approval",
     "backup",
     "drill",
+    "dry_run",
     "failback",
     "heartbeat_check",
     "hibernation",
@@ -65,6 +67,9 @@ def example_variables(region: str = "us-west-2", account_id: str = "123456789012
         "functions": {name: lambda_arn + name for name in FUNCTIONS},
         "machines": {name: machine_arn + name for name in MACHINES},
         "automatic": True,
+        "ask": False,
+        "answer_seconds": 3600,
+        "without_answer": "fail",
         "poll_seconds": 30,
         "create_timeout_minutes": 120,
         "dag_timeout_minutes": 60,

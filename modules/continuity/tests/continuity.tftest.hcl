@@ -58,8 +58,8 @@ variables {
 
 run "the_secondary_watches_and_takes_over" {
   assert {
-    condition     = toset(keys(aws_lambda_function.this)) == toset(["backup", "drill", "heartbeat_check", "lease", "preflight", "recreate", "restore", "retention"])
-    error_message = "The secondary has every function but replicate_existing."
+    condition     = toset(keys(aws_lambda_function.this)) == toset(["approval", "backup", "drill", "dry_run", "heartbeat_check", "lease", "preflight", "recreate", "restore", "retention"])
+    error_message = "The secondary has every function that watches, decides, takes over and keeps."
   }
 
   assert {
@@ -133,10 +133,77 @@ run "no_role_has_a_wildcard_action" {
   }
 }
 
+# Failure covered: a dry run that changes something.
+run "a_dry_run_only_reads" {
+  assert {
+    condition = alltrue(flatten([
+      for statement in jsondecode(aws_iam_role_policy.function["dry_run"].policy).Statement : [
+        for action in flatten([statement.Action]) : can(regex("^(([a-z0-9]+:(Get|List|Describe)[A-Za-z]*)|dynamodb:Query|kms:Decrypt)$", action))
+      ] if statement.Sid != "ForwardedLogs"
+    ]))
+    error_message = "The dry run may do nothing but read, beside its own log."
+  }
+
+  assert {
+    condition     = aws_lambda_function.this["dry_run"].environment[0].variables.ASK == "false" && !strcontains(aws_sfn_state_machine.this["heartbeat_check"].definition, "\"ask\": true")
+    error_message = "Nobody is asked unless that is configured."
+  }
+}
+
+run "how_long_a_loss_takes_to_be_noticed" {
+  assert {
+    condition     = output.detection_seconds == 3 * 60 + 60
+    error_message = "By default three minutes without a beat, and a check every minute."
+  }
+}
+
+run "how_long_it_takes_with_other_periods" {
+  variables {
+    heartbeat = { schedule = "rate(5 minutes)", periods = 10, missing = 8 }
+  }
+
+  assert {
+    condition     = output.detection_seconds == 8 * 60 + 300
+    error_message = "The period of the schedule comes on top of the minutes without a beat."
+  }
+}
+
+run "a_cron_expression_tells_no_period" {
+  variables {
+    heartbeat = { schedule = "cron(0/2 * * * ? *)" }
+  }
+
+  assert {
+    condition     = output.detection_seconds == null
+    error_message = "A time that nobody can tell must not be told."
+  }
+}
+
+run "a_person_is_asked_where_that_is_configured" {
+  variables {
+    failover = { approval = { minutes = 30, without_answer = "proceed" } }
+  }
+
+  assert {
+    condition     = strcontains(aws_sfn_state_machine.this["heartbeat_check"].definition, "\"ask\": true") && jsondecode(aws_sfn_state_machine.this["failover"].definition).States.AskApproval.TimeoutSeconds == 1800 && strcontains(aws_sfn_state_machine.this["failover"].definition, "\"without_answer\": \"proceed\"")
+    error_message = "The failover must ask, wait as long as configured, and then do what is configured."
+  }
+
+  assert {
+    condition     = aws_lambda_function.this["approval"].environment[0].variables.REST_SECONDS == "3600" && aws_lambda_function.this["dry_run"].environment[0].variables.ASK == "true"
+    error_message = "What is left out must have its default."
+  }
+
+  assert {
+    condition     = [for statement in jsondecode(aws_iam_role_policy.function["approval"].policy).Statement : statement.Condition if statement.Sid == "WriteQuestion"] == [{ "ForAllValues:StringEquals" = { "dynamodb:LeadingKeys" = ["approval"] } }]
+    error_message = "Who answers a question must not be able to move the lease."
+  }
+}
+
 run "a_machine_calls_its_own_functions_only" {
   assert {
     condition = alltrue([
-      for machine, functions in { failover = ["lease", "recreate", "restore"], hand_over = ["backup", "lease", "recreate"], stand_down = ["lease", "recreate", "restore"], heartbeat_check = ["heartbeat_check", "lease", "recreate"], retention = ["retention"], snapshot = ["backup"] } :
+      for machine, functions in { failover = ["approval", "dry_run", "heartbeat_check", "lease", "recreate", "restore"], hand_over = ["backup", "lease", "recreate"], stand_down = ["lease", "recreate", "restore"], heartbeat_check = ["heartbeat_check", "lease", "recreate"], retention = ["retention"], snapshot = ["backup"] } :
       toset(flatten([for statement in jsondecode(aws_iam_role_policy.machine[machine].policy).Statement : statement.Resource if statement.Sid == "CallFunctions"])) ==
       toset([for function in functions : "arn:aws:lambda:us-west-2:111122223333:function:analytics-us-west-2-${function}"])
     ])

@@ -150,6 +150,10 @@ class Region:
         """Put another definition into the place of a machine's."""
         self.states.update_state_machine(stateMachineArn=self.arns[machine], definition=json.dumps(definition))
 
+    def update_settings(self, machine: str, **settings: Any) -> None:
+        """Deploy a machine again with other settings."""
+        self.update(machine, definition(machine, self.region, **settings))
+
     def run(self, machine: str, name: str = "run-1", **fields: Any) -> dict[str, Any]:
         """Start a machine and wait until it ends."""
         return self.wait(self.start(machine, name, **fields))

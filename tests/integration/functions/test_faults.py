@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from mwaa_continuity import approval
 from tests.integration.functions import faults
 from tests.integration.functions.faults import BEFORE, FAULTS, FOR_GOOD, SILENT, THROTTLED, Environment, Flags
 from tests.integration.functions.machines import (
@@ -143,6 +145,20 @@ def create_as(world: World, status: str) -> None:
     """Whatever is created reaches this status, without DAGs of users."""
     become(world.region.account, status)
     world.environment = Environment(world.region)
+
+
+def ask_a_person(world: World) -> None:
+    """A lost primary, and somebody who agrees a moment after being asked."""
+    lose_primary(world)
+    world.play("heartbeat_check", {None: {"verdict": "unhealthy", "why": "as the test says", "status": None}})
+    tell = approval.tell
+
+    def tell_who_agrees(settings: Any, question: Any, reason: str, until: int) -> None:
+        tell(settings, question, reason, until)
+        agreed = {"action": "approve", "request_id": question.request_id}
+        threading.Timer(0.5, approval.handler, (agreed, None)).start()
+
+    world.patch.setattr(approval, "tell", tell_who_agrees)
 
 
 def drill(world: World) -> None:
@@ -285,6 +301,17 @@ WAYS = {
             **{task: End(flags, TAKEN) for task, flags in NOT_YET.items()},
             "MarkLive": End(BEFORE, TAKEN),
         },
+    ),
+    "failover that asks a person": Way(
+        "failover",
+        ask_a_person,
+        holder,
+        ACTIVE,
+        dict.fromkeys(("AskApproval", "LookAgain"), End(None, PRIMARY)),
+        given={"ask": True},
+    ),
+    "failover that is a dry run": Way(
+        "failover", lose_primary, holder, End(None, PRIMARY), {"DryRun": End(None, PRIMARY)}, given={"dry_run": True}
     ),
     "failback": Way(
         "failback",
@@ -442,8 +469,10 @@ WAYS = {
     "retention": Way("retention", tag, nothing, End(None, ""), {"Tag": End(None, "")}),
     "snapshot": Way("snapshot", activate, holder, ACTIVE, dict.fromkeys(("Prepare", "TakeSnapshot", "Verify"), ACTIVE)),
 }
-#: Where a task that never answers leads elsewhere: to what proves the snapshot, which is not there.
+#: Where a task that never answers leads elsewhere: to what proves the snapshot, which is not there; to what is done
+#: without a person's answer.
 SILENT_ERRORS = {
+    ("failover", "AskApproval"): "FailoverNotApproved",
     ("hand_over", "TakeSnapshot"): "SnapshotIncomplete",
     ("hibernate", "TakeSnapshot"): "SnapshotIncomplete",
     ("snapshot", "TakeSnapshot"): "SnapshotIncomplete",

@@ -107,6 +107,7 @@ class BackupRestore(Scenario):
         """What a lost Region asks for."""
         return [
             checks.in_flight_failed(facts),
+            self._detected_in_time(),
             self._planned_without_primary(),
             self._standby_ready(),
             self._notices(),
@@ -179,6 +180,11 @@ class BackupRestore(Scenario):
     def _failover(self) -> str:
         """Name of the machine."""
         return str(self.rehearsal.outputs["secondary"]["state_machine_arns"]["failover"]).rsplit(":", 1)[-1]
+
+    def _detected_in_time(self) -> Check:
+        arrival = self.rehearsal.evidence.arrived
+        configured = float(self.rehearsal.outputs[SECONDARY.root]["detection_seconds"])
+        return checks.detected_in_time(arrival.since, arrival.started, configured)
 
     def _planned_without_primary(self) -> Check:
         plan = self.plan_without_primary

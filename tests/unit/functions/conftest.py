@@ -43,6 +43,13 @@ VARIABLES = {
     "BUCKET_ARNS": f"arn:aws:s3:::{DAGS},arn:aws:s3:::{SNAPSHOTS}",
     "BATCH_ROLE_ARN": "arn:aws:iam::123456789012:role/batch",
     "ACCOUNT_ID": "123456789012",
+    "AUTOMATIC": "true",
+    "ASK": "false",
+    "STRATEGY": "backup_restore",
+    "ANSWER_SECONDS": "3600",
+    "REST_SECONDS": "3600",
+    "WITHOUT_ANSWER": "fail",
+    "AWS_LAMBDA_FUNCTION_NAME": f"{NAME}-approval",
     "MOTO_EC2_LOAD_DEFAULT_AMIS": "false",  # a third of a second, for each test that has a network
 }
 

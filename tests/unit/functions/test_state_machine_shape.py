@@ -168,7 +168,17 @@ def test_what_hands_over_goes_on_where_that_fails() -> None:
     assert [states["PutBack"]["Next"], states["WhyPutBack"]["Default"]] == ["WhyPutBack", "Failed"]
 
 
-@pytest.mark.parametrize("state", [task for task in TASKS if TOKEN in task.values[0]["Resource"]])
+#: A person sends no heartbeats, and may take the whole time.
+ASKED = "failover.AskApproval"
+
+
+def test_a_person_has_the_time_that_is_configured() -> None:
+    failover = render("failover", VARIABLES | {"answer_seconds": 1800})
+    assert failover["States"]["AskApproval"]["TimeoutSeconds"] == 1800
+    assert failover["TimeoutSeconds"] - DEFINITIONS["failover"]["TimeoutSeconds"] == 1800 - 3600
+
+
+@pytest.mark.parametrize("state", [task for task in TASKS if TOKEN in task.values[0]["Resource"] and task.id != ASKED])
 def test_a_dag_that_falls_silent_is_noticed(state: dict[str, Any]) -> None:
     """Failure covered: a failing clean-up never sends its task token: 60 minutes of waiting."""
     assert 0 < state["HeartbeatSeconds"] < state["TimeoutSeconds"]
@@ -246,7 +256,7 @@ def test_the_partition_is_never_written_out(machine: str) -> None:
 def test_numbers_are_filled_in() -> None:
     failover = DEFINITIONS["failover"]
     assert failover["States"]["Restore"]["TimeoutSeconds"] == 60 * 60
-    assert failover["TimeoutSeconds"] == 120 * 60 + 2 * 60 * 60 + 900 + 7200
+    assert failover["TimeoutSeconds"] == 120 * 60 + 2 * 60 * 60 + 900 + 3600 + 7200
     with pytest.raises(KeyError):
         render("failover", {"region": "us-west-2"})
 

@@ -148,3 +148,12 @@ def test_a_notice_that_did_not_come_fails() -> None:
     assert checks.notices_arrived([notice], [("success", "t", "SUCCEEDED|-failover")]).passed
     assert not checks.notices_arrived([notice], [("success", "other", "SUCCEEDED|-failover")]).passed
     assert not checks.notices_arrived([notice], [("failure", "t", "FAILED|-failover")]).passed
+
+
+def test_detection_is_held_against_what_is_configured() -> None:
+    """Failure covered: a loss that is noticed minutes later, or on less evidence, than configured."""
+    outage = 60_000 * 60 + 50.0
+    for started, passed in ((69.0, False), (70.0, True), (190.0, True), (249.0, True), (250.0, False)):
+        check = checks.detected_in_time(outage, outage + started, 180)
+        assert check.passed is passed, (started, check.detail)
+    assert check.detail == "configured 180 s, measured 250 s: 5 periods of 60 s"

@@ -94,6 +94,11 @@ output "state_machine_arns" {
   value       = module.continuity.state_machine_arns
 }
 
+output "detection_seconds" {
+  description = "How long it takes until the loss of the primary is noticed."
+  value       = module.continuity.detection_seconds
+}
+
 output "dag_bucket" {
   description = "Name and ARN of the DAG bucket."
   value       = module.continuity.dag_bucket

@@ -1,0 +1,97 @@
+"""The item of the question whether to fail over ("The lease table"): one at a time, answered once."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final
+
+from botocore.exceptions import ClientError
+
+from mwaa_continuity import aws
+
+KEY: Final = {"pk": {"S": "approval"}, "sk": {"S": "approval"}}
+
+OPEN: Final = "open"
+APPROVED: Final = "approved"
+REFUSED: Final = "refused"
+
+#: An approved failover looks at the primary again and takes the lease; meanwhile nobody is asked about the next one.
+APPROVED_REST_SECONDS: Final = 300
+
+
+@dataclass(frozen=True)
+class Question:
+    """Who asked, and what was answered."""
+
+    request_id: str  #: name of the failover's execution, by which it is answered
+    state: str  #: open, approved, refused; one that nobody answered stays open
+    asked_at: int  #: epoch seconds
+    again_at: int  #: epoch seconds before which nobody is asked again
+    told: bool  #: whether its notice went out
+
+
+def read_question(dynamodb: Any, table: str) -> Question | None:
+    """The last question, or none where nobody ever asked."""
+    item = dynamodb.get_item(TableName=table, Key=KEY, ConsistentRead=True).get("Item")
+    if item is None:
+        return None
+    return Question(
+        request_id=item["request_id"]["S"],
+        state=item["state"]["S"],
+        asked_at=int(item["asked_at"]["N"]),
+        again_at=int(item["again_at"]["N"]),
+        told=item["told"]["BOOL"],
+    )
+
+
+def stands(question: Question | None, now: float) -> bool:
+    """Whether the question, or the answer to it, keeps the heartbeat check from having another one asked."""
+    return question is not None and now < question.again_at
+
+
+def asked(seen: Question | None, request_id: str, now: int, *, seconds: int, rest_seconds: int) -> Question | None:
+    """The question to write for a request, none where another one is open or was refused a short while ago.
+
+    A request that asks again keeps its own. What was approved and came to nothing may be asked at once.
+    """
+    if seen is not None and seen.request_id == request_id and seen.state == OPEN:
+        return seen
+    if seen is not None and seen.state != APPROVED and stands(seen, now):
+        return None
+    return Question(request_id, OPEN, now, now + seconds + rest_seconds, told=False)
+
+
+def answered(seen: Question, state: str, now: int, rest_seconds: int) -> Question:
+    """The question with its answer. Who approves is asked again soon where it came to nothing."""
+    return replace(seen, state=state, again_at=now + (rest_seconds if state == REFUSED else APPROVED_REST_SECONDS))
+
+
+def write_question(dynamodb: Any, table: str, seen: Question | None, wanted: Question) -> bool:
+    """Write the item if it still is what was seen. False if somebody else was faster."""
+    condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(pk)"}
+    if seen is not None:
+        before = attributes(seen)
+        condition = {
+            "ConditionExpression": " AND ".join(f"#{name} = :{name}" for name in before),
+            "ExpressionAttributeNames": {f"#{name}": name for name in before},
+            "ExpressionAttributeValues": {f":{name}": value for name, value in before.items()},
+        }
+    try:
+        dynamodb.put_item(TableName=table, Item=KEY | attributes(wanted), **condition)
+    except ClientError as error:
+        if aws.code(error) == "ConditionalCheckFailedException":
+            return False
+        raise
+    return True
+
+
+def attributes(question: Question) -> dict[str, Any]:
+    """The attributes of the item in DynamoDB's notation."""
+    return {name: notation(value) for name, value in asdict(question).items()}
+
+
+def notation(value: object) -> dict[str, Any]:
+    """A value in DynamoDB's notation."""
+    if isinstance(value, bool):
+        return {"BOOL": value}
+    return {"N": str(value)} if isinstance(value, int) else {"S": str(value)}
