@@ -120,6 +120,24 @@ def test_a_second_attempt_restores_the_snapshot_of_the_first(region: Region) -> 
     assert region.account.lease()["snapshot_id"] == SNAPSHOT
 
 
+def test_of_two_that_are_started_at_once_one_fails_over(region: Region) -> None:
+    """Failure covered: two failovers side by side create, restore and go live twice."""
+    region.deploy("failover", parse_deadline_seconds=30)
+    become(region.account, "AVAILABLE")
+    region.answer_dags({"continuity_restore": restored, "continuity_go_live": gone_live})
+    both = [region.start("failover", name, reason="lost") for name in ("one", "other")]
+    ended = [region.wait(execution) for execution in both]
+    assert [done["status"] for done in ended] == ["SUCCEEDED", "SUCCEEDED"], ended
+    last = sorted(region.entered(execution)[-1] for execution in both)
+    assert last == ["Live", "NothingToDo"]
+    assert len(region.account.mwaa.created) == 1
+    assert sorted(dag_id for dag_id, _ in region.account.mwaa.runs) == ["continuity_go_live", "continuity_restore"]
+    assert [told_as_complete("failover", done["output"]) for done in ended].count(True) == 1
+    assert (region.account.lease()["token"], region.account.lease()["live"]) == ("2", True)
+    third = region.run("failover", "after")
+    assert (third["status"], region.entered(third["executionArn"])[-1]) == ("SUCCEEDED", "NothingToDo")
+
+
 def test_dags_are_hidden_again_before_their_state_is_restored(region: Region) -> None:
     """Failure covered: with DAGs not paused at creation, catch-up fires before the restore."""
     account = region.account
