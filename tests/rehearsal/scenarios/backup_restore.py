@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from tests.rehearsal import checks, source, target, wanted
 from tests.rehearsal.checks import Facts
 from tests.rehearsal.evidence import Place
 from tests.rehearsal.observe import Arrival, Observer
-from tests.rehearsal.rehearsal import Rehearsal
+from tests.rehearsal.rehearsal import NAME, Rehearsal
 from tests.rehearsal.report import Check, Figure, Part, Story
 from tests.rehearsal.scenario import Scenario
 
@@ -77,6 +77,8 @@ class BackupRestore(Scenario):
     fail_dags = wanted.FAIL_IN_FLIGHT
     local_variables = ("local_*",)
     soon_seconds = 180
+    #: Metrics of the secondary's dashboard that only a drill publishes.
+    unpublished: ClassVar[frozenset[str]] = frozenset({"DrillRpoSeconds", "DrillRtoSeconds", "DrillsFailed"})
 
     def __init__(self, rehearsal: Rehearsal) -> None:
         super().__init__(rehearsal)
@@ -113,6 +115,7 @@ class BackupRestore(Scenario):
             self._notices(),
             self._goes_on_watched(),
             self._nothing_superseded(),
+            self._dashboard(),
         ]
 
     def story(self, first_new_run: float | None) -> Story:
@@ -221,6 +224,14 @@ class BackupRestore(Scenario):
         )
         detail = "; ".join(f"{region}: {found['outcome']}, {found['kept']} kept" for region, found in tagged.items())
         return Check("each Region's retention sees that the other has the snapshot", looked, detail)
+
+    def _dashboard(self) -> Check:
+        cloudwatch = self.rehearsal.local.client("cloudwatch", SECONDARY.region)
+        name = f"{NAME}-{SECONDARY.region}"
+        body = str(cloudwatch.get_dashboard(DashboardName=name)["DashboardBody"])
+        pages = cloudwatch.get_paginator("list_metrics").paginate(Namespace=checks.NAMESPACE)
+        published = {metric["MetricName"] for page in pages for metric in page["Metrics"]}
+        return checks.dashboard_has_its_metrics(checks.dashboard_metrics(body), published, self.unpublished)
 
     def _notices(self) -> Check:
         return checks.notices_arrived(self.rehearsal.local.get("sns"), self._expected_notices())

@@ -38,6 +38,7 @@ class Drill(BackupRestore):
     """As `backup_restore`, with a drill before the outage."""
 
     name = "drill"
+    unpublished = frozenset()
 
     def __init__(self, rehearsal: Rehearsal) -> None:
         super().__init__(rehearsal)
