@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -19,8 +20,13 @@ pytest_plugins = ["tests.local_aws.fixtures", "tests.exactness"]
 
 #: Tests that need no server, so that each may run anywhere.
 _ALONE = "tests/unit"
+#: Tests that have servers for each Airflow version.
+_BY_VERSION = "tests/integration"
+_VERSION = re.compile(r"(?<=[\[-])[0-9]+[.][0-9]+[.][0-9]+(?=[]-])")
 _REQUIREMENTS = Path(__file__).resolve().parents[1] / "requirements"
 _USUAL_VERSIONS = "2.10.3,3.3.1"
+#: From so many seeds on a run is a long one.
+_LONG_SEEDS = 100
 #: The shortest that cover a takeover and a sleep, on either major version.
 _USUALLY_REHEARSED = "drill-2.10.3,hibernate-3.3.1"
 
@@ -49,12 +55,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 class FolderScheduling(LoadScopeScheduling):
-    """Where two processes share the tests, one takes a whole folder: its servers are started once, and tests that build
-    on each other stay together. Those that need no server go wherever there is room."""
+    """Where two processes share the tests, one takes a whole folder, or what of it is about one Airflow version: its
+    servers are started once, and tests that build on each other stay together. Those that need no server go wherever
+    there is room. Rehearsals are not shared out: two of them at a time would wait for each other's processors."""
 
     def _split_scope(self, nodeid: str) -> str:
         path = Path(nodeid.split("::", maxsplit=1)[0])
-        return nodeid if path.is_relative_to(_ALONE) else str(path.parent)
+        if path.is_relative_to(_ALONE):
+            return nodeid
+        version = _VERSION.search(nodeid) if path.is_relative_to(_BY_VERSION) else None
+        return f"{path.parent} {version.group() if version else ''}"
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FolderScheduling | None:
@@ -88,10 +98,17 @@ def locked_versions() -> tuple[str, ...]:
     return _ordered({path.stem.removeprefix("airflow-") for path in _REQUIREMENTS.glob("airflow-*.txt")})
 
 
+def is_long(config: pytest.Config) -> bool:
+    """Whether this is the long run: everything on every version, and new examples."""
+    return int(config.getoption("--seeds")) >= _LONG_SEEDS
+
+
 def versions_of(metafunc: pytest.Metafunc) -> tuple[str, ...]:
-    """The chosen versions that a test runs on: the oldest is enough for one that says nothing about Airflow."""
+    """The chosen versions that a test runs on: the oldest is enough for one that says nothing about Airflow, and in the
+    usual run for one of how the engine works rather than what it works on."""
     versions = chosen_versions(metafunc.config)
-    return versions[:1] if metafunc.definition.get_closest_marker("any_airflow") else versions
+    marks = {"any_airflow"} | (set() if is_long(metafunc.config) else {"usually_once"})
+    return versions[:1] if any(metafunc.definition.get_closest_marker(mark) for mark in marks) else versions
 
 
 def _ordered(versions: set[str]) -> tuple[str, ...]:

@@ -109,6 +109,7 @@ def test_a_snapshot_is_restored_into_any_airflow(sides: Callable[..., Side]) -> 
     assert_equal(expected, compare.counted(compare.canonical(read(target))))
 
 
+@pytest.mark.usually_once
 def test_history_of_the_last_days_is_restored_where_that_is_asked_for(sides: Callable[..., Side]) -> None:
     source = sides("source")
     source.snapshot(SNAPSHOT)
@@ -169,6 +170,7 @@ def test_the_wrong_key_is_told_by_the_name_of_what_it_does_not_open(sides: Calla
     assert "no good: manifest.json: there is no s3://" in tool("inspect").stdout
 
 
+@pytest.mark.usually_once
 @pytest.mark.any_airflow
 @pytest.mark.parametrize(
     ("harm", "code", "message"),

@@ -20,6 +20,7 @@ from continuity.secrets import FernetKeys
 from continuity.snapshot import Source, take_snapshot
 from mwaa_continuity import snapshots
 from mwaa_continuity.errors import SnapshotRefused
+from tests.conftest import is_long
 from tests.integration.engine.history import CHANGED, KINDS, History, lying_nth
 from tests.integration.engine.oracle import add, ask, assert_restores, cursor_on, is_airflow_2
 from tests.integration.engine.rows import EPOCH
@@ -27,8 +28,6 @@ from tests.integration.engine.worker import Side
 from tests.postgres import Cluster
 
 Make = Callable[..., Side]
-#: From so many seeds on.
-LONG = 20
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +53,7 @@ def test_any_history_ends_in_what_the_database_holds(sides: Make, request: pytes
     @settings(
         phases=(Phase.explicit, Phase.reuse, Phase.generate),  # an example takes seconds: shrinking it takes minutes
         max_examples=request.config.getoption("--seeds"),
-        derandomize=request.config.getoption("--seeds") < LONG,  # the long tests look for new histories
+        derandomize=not is_long(request.config),  # the long tests look for new histories
         suppress_health_check=[HealthCheck.function_scoped_fixture],
     )
     @given(
@@ -114,6 +113,7 @@ def test_a_late_row_in_the_place_of_a_deleted_one_is_seen(sides: Make, monkeypat
     assert_restores(source, sides("target", environment=source.environment), found.snapshot_id)
 
 
+@pytest.mark.usually_once
 def test_a_long_history_is_stored_in_parts(sides: Make) -> None:
     """Failures covered: one of two sessions waits while the other copies the largest table; rows between two parts."""
     source = sides("source")
@@ -144,6 +144,7 @@ def test_rows_are_numbered_as_they_lie_whatever_the_plan(sides: Make) -> None:
     assert_restores(source, sides("target", environment=source.environment), found.snapshot_id)
 
 
+@pytest.mark.usually_once
 def test_only_what_changed_is_written(sides: Make) -> None:
     source = sides("source")
     base = source.proven_snapshot(nth(0))
@@ -177,6 +178,7 @@ def test_a_table_in_another_file_is_copied_whole(sides: Make) -> None:
     assert_restores(source, sides("target", environment=source.environment), found.snapshot_id)
 
 
+@pytest.mark.usually_once
 def test_why_a_snapshot_becomes_a_base(sides: Make, cluster: Cluster, caplog: pytest.LogCaptureFixture) -> None:
     """Failure covered: a delta that nobody can restore, because its base is no good or of another database."""
     caplog.set_level("INFO")
@@ -240,6 +242,7 @@ def test_a_column_that_was_dropped_and_added_again_is_another(sides: Make) -> No
     assert entry.objects == entry.own_objects
 
 
+@pytest.mark.usually_once
 @pytest.mark.any_airflow
 @pytest.mark.parametrize("rewrite", ["TRUNCATE log", "ALTER TABLE log ALTER COLUMN id TYPE bigint"])
 def test_a_table_that_is_rewritten_meanwhile_fails_the_snapshot(sides: Make, rewrite: str) -> None:
@@ -260,6 +263,7 @@ def test_a_table_that_is_rewritten_meanwhile_fails_the_snapshot(sides: Make, rew
     assert source.store.read_if_present(nth(0), "manifest.json") is None
 
 
+@pytest.mark.usually_once
 def test_what_is_left_out_for_its_parent_is_left_out_of_a_delta(sides: Make) -> None:
     """Failure covered: a row is not written, but what it points to is, and it is selected no longer."""
     source = sides("source")

@@ -104,6 +104,7 @@ def test_what_is_drained_comes_back_exactly(side: Side, tmp_path: Path) -> None:
     assert record(side) is None
 
 
+@pytest.mark.usually_once
 @pytest.mark.usefixtures("lease_table")
 def test_called_off_it_leaves_no_trace_and_names_what_executes(side: Side, tmp_path: Path) -> None:
     before = flags(side)
@@ -117,6 +118,7 @@ def test_called_off_it_leaves_no_trace_and_names_what_executes(side: Side, tmp_p
     assert record(side) is None
 
 
+@pytest.mark.usually_once
 def test_it_waits_and_pauses_what_comes_up_meanwhile(side: Side) -> None:
     """Failure covered: a DAG that appears, or that somebody unpauses, starts new work while the old is waited for."""
     before = unpaused(side)
@@ -172,6 +174,7 @@ def blocked(side: Side) -> bool:
     return ask(side, query) != [(0,)]
 
 
+@pytest.mark.usually_once
 def test_a_row_that_is_held_for_long_is_no_reason_to_give_up(side: Side, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(pausing.LIMITS, "lock_timeout", "20ms")
     monkeypatch.setattr(drains, "ATTEMPTS", 3)
@@ -193,6 +196,7 @@ def test_a_row_that_is_held_for_long_is_no_reason_to_give_up(side: Side, monkeyp
     assert unpaused(side) == []
 
 
+@pytest.mark.usually_once
 def test_an_earlier_attempt_is_never_forgotten(side: Side) -> None:
     """Failure covered: the second attempt finds every DAG paused, and takes that for what they were."""
     before = flags(side)
@@ -208,6 +212,7 @@ def test_an_earlier_attempt_is_never_forgotten(side: Side) -> None:
     assert flags(side) == before
 
 
+@pytest.mark.usually_once
 def test_at_the_same_time_they_record_everything_once(side: Side) -> None:
     names = unpaused(side)
     drains_ = [threading.Thread(target=drain, args=(side,)) for _ in range(4)]
@@ -218,6 +223,7 @@ def test_at_the_same_time_they_record_everything_once(side: Side) -> None:
     assert (record(side) or {})["paused"] == names
 
 
+@pytest.mark.usually_once
 @pytest.mark.parametrize("order", [drain_run(), UNDRAIN], ids=["drain", "undrain"])
 def test_another_regions_lease_refuses_both(
     side: Side, tmp_path: Path, *, lease_table: str, order: tuple[str, dict[str, Any]]
@@ -233,6 +239,7 @@ def test_another_regions_lease_refuses_both(
     assert (flags(side), record(side)) == (before, kept)
 
 
+@pytest.mark.usually_once
 @pytest.mark.parametrize("value", ["no JSON", "[]", '{"drained_at": "x"}', '{"drained_at": "x", "paused": [1]}'])
 def test_a_record_that_nobody_can_read_stops_everything(side: Side, value: str) -> None:
     """Failure covered: the only thing that knows the flags is replaced by one that says every DAG was paused."""
@@ -261,6 +268,7 @@ def test_a_snapshot_of_what_is_drained_says_what_the_flags_were(sides: Callable[
     assert undrain(target) == Undrained(0, [])
 
 
+@pytest.mark.usually_once
 def test_what_still_executes_is_named_up_to_a_number(side: Side, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drains, "NAMED", 1)
     running = executing(side)
@@ -270,6 +278,7 @@ def test_what_still_executes_is_named_up_to_a_number(side: Side, monkeypatch: py
         drain(side, when_late="cancel")
 
 
+@pytest.mark.usually_once
 @pytest.mark.usefixtures("lease_table")
 def test_bad_input_is_told_before_anything_is_touched(side: Side, tmp_path: Path) -> None:
     before = flags(side)

@@ -42,6 +42,7 @@ def test_what_is_whole_and_paused_passes(drilled: Side) -> None:
     assert found.rows > 100
 
 
+@pytest.mark.usually_once
 @pytest.mark.parametrize(
     ("change", "difference"),
     [
@@ -61,6 +62,7 @@ def test_what_is_missing_or_acts_is_named(drilled: Side, change: str, difference
     assert difference in named
 
 
+@pytest.mark.usually_once
 def test_history_is_waited_for(sides: Sides) -> None:
     source = sides("source")
     source.snapshot(SNAPSHOT)
@@ -72,6 +74,7 @@ def test_history_is_waited_for(sides: Sides) -> None:
         looked(target)
 
 
+@pytest.mark.usually_once
 def test_a_live_environment_is_no_drill(drilled: Side) -> None:
     drilled.go_live(SNAPSHOT)
     with pytest.raises(ContinuityError, match="it is no drill's any more"):

@@ -94,6 +94,7 @@ def test_a_region_that_lost_the_lease_is_paused(sides: Callable[..., Side], tmp_
     assert record(side) == first
 
 
+@pytest.mark.usually_once
 def test_done_again_it_changes_nothing_and_forgets_nothing(sides: Callable[..., Side]) -> None:
     """Failure covered: no fencing: a DAG that somebody unpauses, or that appears later, runs twice all the same."""
     side = sides("source")
@@ -240,6 +241,7 @@ def assert_told_and_unchanged(side: Side, folder: Path, message: str) -> None:
     assert record(side) is None
 
 
+@pytest.mark.usually_once
 def test_the_record_belongs_to_its_region(sides: Callable[..., Side]) -> None:
     """Failure covered: a restore overwrites Region-specific settings: the record must not cross."""
     source = sides("source")
@@ -251,6 +253,7 @@ def test_the_record_belongs_to_its_region(sides: Callable[..., Side]) -> None:
     assert ask(target, own) == [("continuity_restore",)]
 
 
+@pytest.mark.usually_once
 def test_a_region_that_lost_the_lease_makes_no_snapshot(
     sides: Callable[..., Side], tmp_path: Path, lease_table: str
 ) -> None:

@@ -240,6 +240,7 @@ def test_nothing_goes_that_the_base_does_not_hold_as_it_is(sides: Make) -> None:
     assert old.left() == kept, "and stays until a base holds it"
 
 
+@pytest.mark.usually_once
 def test_what_has_not_finished_stays(sides: Make) -> None:
     """A difference to `db clean`: it would delete a run that has been waiting for long, with its trigger."""
     source = sides("source")
@@ -389,6 +390,7 @@ def test_the_dag(sides: Make, tmp_path: Path, lease_table: str) -> None:
     assert "nothing was deleted: eu-west-1 holds the lease" in environment.log
 
 
+@pytest.mark.usually_once
 def test_a_restore_that_is_not_done_stands_in_the_way(sides: Make, tmp_path: Path, lease_table: str) -> None:
     assert lease_table
     source = sides("source")

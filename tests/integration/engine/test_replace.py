@@ -132,6 +132,7 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replace, "MANY_ROWS", 1)
 
 
+@pytest.mark.usually_once
 def test_what_never_went_live_gives_way(sides: Callable[..., Side]) -> None:
     """Failure covered: a standby holds an older snapshot, so the failover is refused, or rows of both are mixed."""
     source = sides("source")
@@ -180,6 +181,7 @@ def test_what_ran_gives_way_where_that_is_said(sides: Callable[..., Side]) -> No
     assert everything(target) == after, "what is there is not replaced by itself"
 
 
+@pytest.mark.usually_once
 def test_jobs_of_a_life_that_was_cut_off_give_way(sides: Callable[..., Side]) -> None:
     """Failure covered: tasks that were killed with their Region left jobs that seem to run, which stay for ever; or the
     scheduler that runs now loses its own."""
@@ -224,6 +226,7 @@ def test_a_fenced_primary_takes_up_what_ran_elsewhere(sides: Callable[..., Side]
     assert ask(primary, "SELECT key FROM variable WHERE key = ANY (%s)", list(REMEMBERED)) == kept
 
 
+@pytest.mark.usually_once
 def test_a_failure_leaves_the_state_and_the_next_restore_goes_on(sides: Callable[..., Side]) -> None:
     """Failure covered: half of what was and half of what comes; a snapshot of that passes for good; nothing can be
     restored any more."""
@@ -261,6 +264,7 @@ def test_a_failure_leaves_the_state_and_the_next_restore_goes_on(sides: Callable
     assert manifest.rows > 0
 
 
+@pytest.mark.usually_once
 @pytest.mark.usefixtures("small_steps")
 def test_one_that_is_killed_among_the_history_goes_on(sides: Callable[..., Side]) -> None:
     """Failure covered: a worker is lost in the middle, and nothing can be restored any more, or the state is lost."""

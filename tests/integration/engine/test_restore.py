@@ -26,6 +26,7 @@ def pair(sides: Callable[..., Side]) -> tuple[Side, Side]:
     return source, sides("target", environment=source.environment)
 
 
+@pytest.mark.usually_once
 def test_a_second_restore_changes_nothing(pair: tuple[Side, Side]) -> None:
     """Failure covered: not idempotent: a second restore doubles `log`; "skip the batch on conflict" loses rows
     silently."""
@@ -129,6 +130,7 @@ def harm(side: Side, name: str, damage: str) -> Callable[[], object]:
     return lambda: s3.put_object(Bucket=side.bucket, Key=key, Body=body)
 
 
+@pytest.mark.usually_once
 def test_runs_of_its_own_in_the_way_are_not_overwritten(pair: tuple[Side, Side]) -> None:
     """Failure covered: the restore meets `dag_run_pkey` and the (dag_id, execution_date) key half-way."""
     _, target = pair
@@ -172,6 +174,7 @@ def test_another_schema_that_loses_nothing_is_mapped_by_name(pair: tuple[Side, S
     assert ask(target, count + " AND later = 'new here'") == ask(source, count)
 
 
+@pytest.mark.usually_once
 def test_what_belongs_to_a_region_stays_there(sides: Callable[..., Side]) -> None:
     """Failure covered: restore overwrites Region-specific variables (the backup bucket's name), so later backups go
     to the dead Region."""
@@ -197,6 +200,7 @@ def test_what_belongs_to_a_region_stays_there(sides: Callable[..., Side]) -> Non
     assert ask(home, "SELECT val FROM variable WHERE key = 'region_bucket'") == [("bucket of 1",)]
 
 
+@pytest.mark.usually_once
 def test_variables_deleted_at_the_source_do_not_return(sides: Callable[..., Side]) -> None:
     """Failure covered: no variables left -> the previous file stays -> deleted variables return."""
     source = sides("source")
@@ -235,6 +239,7 @@ def test_new_runs_keep_this_installations_log_template(pair: tuple[Side, Side]) 
     assert ask(target, current) == before
 
 
+@pytest.mark.usually_once
 def test_permissions_taken_away_at_the_source_stay_away(sides: Callable[..., Side]) -> None:
     """Failure covered: never carried: roles and users."""
     source = sides("source")
@@ -252,6 +257,7 @@ def test_permissions_taken_away_at_the_source_stay_away(sides: Callable[..., Sid
     assert ask(target, granted) == [("only here", "can_0", "View of the target"), *ask(source, granted)]
 
 
+@pytest.mark.usually_once
 def test_going_live_names_missing_dags_and_takes_them_up_later(pair: tuple[Side, Side]) -> None:
     """Failure covered: restoring before DAGs are parsed "succeeds", everything stays paused; a DAG paused in the
     primary is unpaused by
@@ -278,6 +284,7 @@ def test_going_live_names_missing_dags_and_takes_them_up_later(pair: tuple[Side,
     assert dict(ask(target, flags)) == {**wanted, "dag_5": True}
 
 
+@pytest.mark.usually_once
 def test_a_dag_parsed_before_its_runs_were_there_is_not_unpaused(pair: tuple[Side, Side]) -> None:
     """Failure covered: DAGs unpaused at their first parse run old intervals again."""
     source, target = pair

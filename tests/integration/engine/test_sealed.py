@@ -265,6 +265,7 @@ def test_no_secret_is_in_anything_that_is_produced(
     assert len(told.leaks()) == 3, "the search finds what is there"
 
 
+@pytest.mark.usually_once
 def test_the_search_would_find_the_data_key_in_the_log_of_botocore(
     produced: tuple[Side, Callable[[], Side], Produced], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -303,6 +304,7 @@ def key_of_another_snapshot(side: Side) -> str:
     return r"manifest\.json: its data key was altered, or is of another snapshot"
 
 
+@pytest.mark.usually_once
 @pytest.mark.parametrize(
     "harm", [moved_from_another_table, moved_from_another_snapshot, altered, key_of_another_snapshot]
 )

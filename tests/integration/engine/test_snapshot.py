@@ -59,6 +59,7 @@ def test_state_and_history_are_complements(sides: Callable[..., Side]) -> None:
     assert manifest.exported_snapshot
 
 
+@pytest.mark.usually_once
 def test_the_state_does_not_grow_with_history(sides: Callable[..., Side]) -> None:
     rows = []
     for runs in (8, 60):
@@ -71,6 +72,7 @@ def test_the_state_does_not_grow_with_history(sides: Callable[..., Side]) -> Non
     assert rows[0] <= rows[1] <= rows[0] + 6
 
 
+@pytest.mark.usually_once
 def test_every_table_is_read_as_of_one_instant(sides: Callable[..., Side]) -> None:
     """Failure covered: one query per table in separate sessions: a task instance without its run breaks the restore."""
     source = sides("source")
@@ -153,6 +155,7 @@ def waiting_for_lock(cursor: psycopg2.extensions.cursor) -> list[str]:
     return [query for (query,) in cursor.fetchall()]
 
 
+@pytest.mark.usually_once
 def test_a_secret_that_cannot_be_read_fails_the_snapshot_by_name(sides: Callable[..., Side]) -> None:
     """Failure covered: Fernet cipher text copied to an environment with another key: triggerer and scheduler go down
     on `InvalidToken`."""
@@ -198,6 +201,7 @@ def test_the_audit_log_gives_no_secret_away(sides: Callable[..., Side]) -> None:
         assert f"value of {event}" not in text
 
 
+@pytest.mark.usually_once
 def test_tables_can_be_chosen(sides: Callable[..., Side]) -> None:
     """Failure covered: a new Airflow version breaks it or drops columns: an unknown table is carried and reported."""
     source = sides("source", tables={"log": "skip", "dag_tag": "carry"})
@@ -215,6 +219,7 @@ def test_tables_can_be_chosen(sides: Callable[..., Side]) -> None:
     assert ask(target, "SELECT dag_id, note FROM plugin_notes ORDER BY id") == [("x", "here"), ("dag_0", "a\nb")]
 
 
+@pytest.mark.usually_once
 @pytest.mark.any_airflow
 @pytest.mark.parametrize(
     ("tables", "message"),

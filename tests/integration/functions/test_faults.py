@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from mwaa_continuity import approval
+from tests.conftest import is_long
 from tests.integration.functions import faults
 from tests.integration.functions.faults import BEFORE, FAULTS, FOR_GOOD, SILENT, THROTTLED, Environment, Flags
 from tests.integration.functions.machines import (
@@ -39,8 +40,6 @@ __all__ = ["both"]
 NOTICES = Path(__file__).resolve().parents[3] / "modules" / "observability" / "main.notices.tf"
 PAUSED: Flags = dict.fromkeys(BEFORE, True)
 HIDDEN: Flags = {}
-#: With as many seeds as the long run has, every task gets every fault; else one in ten of these is tried.
-MANY_SEEDS = 100
 #: A DAG is parsed a moment after its environment is there, and answers a moment after it was started.
 PATIENCE = {"parse_deadline_seconds": 30, "heartbeat_seconds": 20}
 
@@ -488,7 +487,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A case for every task and fault; in the usual run one in ten of them."""
     if "fault" not in metafunc.fixturenames:
         return
-    every = metafunc.config.getoption("--seeds") >= MANY_SEEDS
+    every = is_long(metafunc.config)
     cases = [
         pytest.param(way, task, fault, id=f"{way}-{task}-{fault}")
         for way, found in WAYS.items()

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from moto.s3 import models
 
-from tests.conftest import chosen_versions
+from tests.conftest import chosen_versions, is_long
 from tests.integration.engine.conftest import (  # noqa: F401  (fixtures)
     aws,
     cluster,
@@ -26,7 +26,6 @@ from tests.integration.engine.conftest import (  # noqa: F401  (fixtures)
 from tests.integration.engine.worker import Side
 from tests.integration.robustness.sabotage import Fault
 
-MANY_SEEDS = 100
 #: Real schedulers take minutes: where time is short, these tests share out the versions, the oldest and the newest.
 ON_ONE: dict[str, Callable[[tuple[str, ...]], tuple[str, ...]]] = {
     "test_live_restore": lambda versions: versions[:1],
@@ -40,7 +39,7 @@ LONG = "test_hibernation.py"
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Whether a file is left out; None: whatever others say."""
     named = any(LONG in argument for argument in config.args)
-    return True if collection_path.name == LONG and not named and not many_seeds(config) else None
+    return True if collection_path.name == LONG and not named and not is_long(config) else None
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -55,19 +54,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize(("airflow_version", "seed"), names, scope="package")
     else:
         share = ON_ONE.get(metafunc.module.__name__.rpartition(".")[2])
-        if share and not many_seeds(metafunc.config):
+        if share and not is_long(metafunc.config):
             versions = share(versions)
         metafunc.parametrize("airflow_version", versions, scope="package")
 
 
-def many_seeds(config: pytest.Config) -> bool:
-    """Whether the long matrices run, in which nothing is cut short."""
-    return int(config.getoption("--seeds")) >= MANY_SEEDS
-
-
 @pytest.fixture(scope="session")
 def thorough(pytestconfig: pytest.Config) -> bool:
-    return many_seeds(pytestconfig)
+    return is_long(pytestconfig)
 
 
 @dataclass

@@ -258,7 +258,8 @@ def test_a_start_says_whether_what_ran_may_be_replaced(parsed: Account) -> None:
     [
         (
             {},
-            "action is missing; accepted: one of go_live, interrupted, look, ready, refresh, refreshed, select, smoke, start",
+            "action is missing; accepted: one of "
+            "go_live, interrupted, look, ready, refresh, refreshed, select, smoke, start",
         ),
         ({"action": "select", "snapshot_id": "newest"}, "snapshot_id is 'newest'"),
         ({"action": "select", "recorded": "newest"}, "recorded is 'newest'; accepted: YYYYMMDDTHHMMSSZ"),
