@@ -203,14 +203,16 @@ variable "failover" {
       without_answer = optional(string, "fail")
       again_minutes  = optional(number, 60)
     }))
-    history_days = optional(number)
+    history_days         = optional(number)
+    on_lease_unreachable = optional(string, "keep")
+    lease_stale_minutes  = optional(number, 5)
     in_flight = optional(object({
       default = optional(string, "rerun")
       dags    = optional(map(string), {})
     }), {})
   })
   description = <<-EOT
-    The failover, in the secondary.
+    The failover, in the secondary; `on_lease_unreachable` and `lease_stale_minutes` count in the primary.
     - `automatic`: whether an unhealthy verdict starts it; by hand it can always be started,
     - `cooldown_minutes`: how long after one failover no other starts by itself,
     - `poll_seconds`: pause between two looks at the environment,
@@ -223,6 +225,9 @@ variable "failover" {
     - `approval`: a person is asked by a notice before a failover that would start by itself; null asks nobody. `minutes` is how long an answer is waited for (1 to 1380),
       `without_answer` what then happens, `fail` or `proceed` (if the primary still is unhealthy), `again_minutes` how long nobody is asked again after a refusal, or after no answer,
     - `history_days`: how many days before the cut the history reaches back that is restored, by when runs ended; older history stays in the snapshot. Null restores all,
+    - `on_lease_unreachable`: what the primary does when nobody in the secondary has confirmed the lease for `lease_stale_minutes`, so that the secondary may have taken over unnoticed:
+      `keep` running, or `pause` every DAG until the lease is confirmed again. With `pause` the primary stops as well where the secondary Region is the one that is lost,
+    - `lease_stale_minutes`: at least twice the interval of `heartbeat.schedule`, by which the lease is confirmed,
     - `in_flight`: what happens to work that was in flight at the cut, by `default` and in `dags` by DAG id: `rerun` or `fail`.
   EOT
   default     = {}
@@ -265,6 +270,16 @@ variable "failover" {
   validation {
     condition     = var.failover.history_days == null || try(floor(var.failover.history_days) == var.failover.history_days && var.failover.history_days >= 1 && var.failover.history_days <= 36500, false)
     error_message = "`failover.history_days` must be a whole number from 1 to 36500, or null for all history."
+  }
+
+  validation {
+    condition     = contains(["keep", "pause"], var.failover.on_lease_unreachable)
+    error_message = "`failover.on_lease_unreachable` must be \"keep\" or \"pause\"."
+  }
+
+  validation {
+    condition     = floor(var.failover.lease_stale_minutes) == var.failover.lease_stale_minutes && var.failover.lease_stale_minutes >= 2 && var.failover.lease_stale_minutes <= 1440
+    error_message = "`failover.lease_stale_minutes` must be a whole number from 2 to 1440: the lease is confirmed every minute at most."
   }
 
   validation {

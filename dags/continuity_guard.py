@@ -1,4 +1,4 @@
-"""Pause this Region's DAGs once another Region holds the lease (docs/architecture.md, "Metadata DAGs")."""
+"""Pause this Region's DAGs while it may not act, and give them back (docs/architecture.md, "Fencing")."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ except ImportError:  # Airflow 2.x
     from airflow import DAG
     from airflow.operators.python import PythonOperator
 
-from continuity.priority import FIRST
+from continuity.priority import FIRST, GUARD_SECONDS, GUARD_TIMEOUT
 
 
 def guard() -> dict[str, Any]:
@@ -23,8 +23,8 @@ def guard() -> dict[str, Any]:
 
 with DAG(
     dag_id="continuity_guard",
-    description="Pause this Region's DAGs once another Region holds the lease",
-    schedule=timedelta(minutes=1),
+    description="Pause this Region's DAGs while another Region holds the lease",
+    schedule=timedelta(seconds=GUARD_SECONDS),
     start_date=datetime(2024, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,
@@ -37,6 +37,6 @@ with DAG(
         task_id="guard",
         python_callable=guard,
         retries=0,
-        execution_timeout=timedelta(seconds=50),
+        execution_timeout=GUARD_TIMEOUT,
         priority_weight=FIRST,
     )

@@ -132,10 +132,17 @@ def merged(earlier: Record | None, paused: Iterable[str], now: datetime | None =
     return Record(earlier.drained_at, sorted({*earlier.paused, *paused}))
 
 
-def flags_before(flags: Mapping[str, bool], record: Record | None) -> dict[str, bool]:
-    """Paused flags as they were before the drain."""
-    drained = set(record.paused) if record else set()
-    return {dag_id: paused and dag_id not in drained for dag_id, paused in flags.items()}
+class Recorded(Protocol):
+    """What names DAGs that this project paused and will bring back."""
+
+    @property
+    def paused(self) -> list[str]: ...
+
+
+def flags_before(flags: Mapping[str, bool], *records: Recorded | None) -> dict[str, bool]:
+    """Paused flags as they were before what is recorded was paused."""
+    ours = {dag_id for record in records if record for dag_id in record.paused}
+    return {dag_id: paused and dag_id not in ours for dag_id, paused in flags.items()}
 
 
 def recorded(cursor: Any, lock: bool = False) -> Record | None:
@@ -197,14 +204,9 @@ class InDatabase:
         record = recorded(cursor, lock=True)
         if record is None:
             return Undrained(0, [])
-        cursor.execute(
-            """UPDATE dag SET is_paused = false WHERE dag_id IN (
-                SELECT dag_id FROM dag WHERE dag_id = ANY (%s) ORDER BY dag_id FOR UPDATE) RETURNING dag_id""",
-            (record.paused,),
-        )
-        there = {dag_id for (dag_id,) in cursor.fetchall()}
+        there = pausing.unpause(cursor, record.paused)
         variables.forget(cursor, VARIABLE)
-        return Undrained(len(there), sorted(set(record.paused) - there))
+        return Undrained(len(there), sorted(set(record.paused).difference(there)))
 
     def _patiently(self, act: Callable[[Any], T]) -> T:
         """What it returns, in a transaction of its own; begun anew where that one had to give way."""
@@ -246,8 +248,7 @@ class ByRest:
         record = remembered(self.memory)
         if record is None:
             return Undrained(0, [])
-        known = {dag["dag_id"] for dag in self.api.every("/dags", "dags", "dag_id", exclude_stale=False)}
-        there = sorted(known.intersection(record.paused))
+        there = pausing.known_by_rest(self.api, record.paused)
         pausing.set_paused_by_rest(self.api, there, False)
         self.memory.forget(VARIABLE)
-        return Undrained(len(there), sorted(set(record.paused) - known))
+        return Undrained(len(there), sorted(set(record.paused).difference(there)))

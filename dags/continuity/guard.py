@@ -1,4 +1,4 @@
-"""The guard: once another Region holds the lease, no DAG of this Region starts anything new.
+"""The guard: while a Region may not act, none of its DAGs starts anything new; where nothing happened, they come back.
 
 A Region that comes back, or was never gone, would otherwise run what the other Region runs already.
 """
@@ -7,38 +7,35 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Any, TypeGuard
+from typing import Any, Protocol
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from continuity import pausing, variables
-from continuity.errors import BadInput, HeldElsewhere, LeaseUnreadable, RestoreRefused, UnreadableSecret
+from continuity import drain, pausing, variables
+from continuity.errors import LeaseUnreadable, UnreadableSecret
+from continuity.lease import Lease, ReadLease, may_not_act
 from continuity.ledger import Memory
 from continuity.rest import RestApi
-from continuity.settings import REGION, Settings
+from continuity.settings import PAUSE, Settings
 
 log = logging.getLogger(__name__)
 
 DAG_ID = "continuity_guard"
 VARIABLE = "continuity_guard"
-DESCRIPTION = "DAGs that were paused because another Region holds the lease; do not change it"
-KEY = {"pk": {"S": "lease"}, "sk": {"S": "lease"}}
-
-
-@dataclass(frozen=True)
-class Lease:
-    """What the guard needs of the lease item: the Region that is active, and the fencing token."""
-
-    holder: str
-    token: int
+DESCRIPTION = "DAGs that were paused because this Region may not act; do not change it"
+#: The lease as it was read last, for when it cannot be read. Kept only where that would pause anything.
+SEEN = "continuity_lease_seen"
+SEEN_DESCRIPTION = "The lease as it was read last; do not change it"
 
 
 @dataclass(frozen=True)
 class Record:
-    """What the guard did: for whom (Region and fencing token), since when (ISO 8601), and the DAGs it paused."""
+    """What the guard did: DAGs it paused, since when (ISO 8601), and under which lease.
+
+    holder and token: of the first lease of another Region under which it paused; of the own one where there was no
+    other, because that was stale.
+    """
 
     holder: str
     token: int
@@ -46,104 +43,199 @@ class Record:
     paused: list[str]
 
 
-#: The lease as it is at the time of the call. Raises what `read_lease` does.
-ReadLease = Callable[[], Lease | None]
+@dataclass(frozen=True)
+class Watched:
+    """What came of one look: DAGs that were paused by it, and those that were given back."""
+
+    lease: Lease | None
+    paused: list[str] = field(default_factory=list)
+    given_back: list[str] = field(default_factory=list)
 
 
-def lease_of(item: Mapping[str, Any]) -> Lease:
-    """The lease from its item in DynamoDB's notation. Raises BadInput naming the attribute."""
-    holder, token = _attribute(item, "holder", "S"), _attribute(item, "token", "N")
-    if not REGION.fullmatch(holder):
-        raise BadInput("lease.holder", f"{holder!r} is no Region", "a Region, as in us-east-1")
-    if not token.isdecimal():
-        raise BadInput("lease.token", f"{token!r} is no fencing token", "a whole number from 0")
-    return Lease(holder, int(token))
+class Place(Protocol):
+    """The environment that is guarded."""
+
+    def record(self) -> Record | None: ...
+    def fence(self, read: ReadLease) -> list[str]: ...
+    def settle(self, read: ReadLease) -> list[str]: ...
+    def seen(self) -> Lease | None: ...
+    def remember(self, lease: Lease) -> None: ...
 
 
-def read_lease(dynamodb: Any, settings: Settings) -> Lease | None:
-    """The lease as this Region's table holds it now, None where nobody ever wrote it.
+def watch(place: Place, read: ReadLease, settings: Settings) -> Watched:
+    """Look at the lease, and pause or give back what follows from it.
 
-    Raises LeaseUnreadable, or BadInput naming a malformed attribute.
+    Raises what `read` does: a lease that cannot be read changes nothing, unless what was read last is stale by now.
     """
+    pauses = settings.on_lease_unreachable == PAUSE
     try:
-        item = dynamodb.get_item(TableName=settings.lease_table, Key=KEY, ConsistentRead=True).get("Item")
-    except (BotoCoreError, ClientError) as error:
-        raise LeaseUnreadable(settings.lease_table, settings.region, str(error)) from error
-    return lease_of(item) if item else None
-
-
-def held_elsewhere(lease: Lease | None, settings: Settings) -> TypeGuard[Lease]:
-    """Whether another Region is active. Without an item no failover ever happened."""
-    return lease is not None and lease.holder != settings.region
-
-
-def refuse_if_held_elsewhere(lease: Lease | None, settings: Settings) -> None:
-    """Raises HeldElsewhere. For what must not be done in a Region that is fenced, or about to be."""
-    if held_elsewhere(lease, settings):
-        raise HeldElsewhere(
-            f"{lease.holder} holds the lease (token {lease.token}), not {settings.region}: the paused flags of this "
-            "Region are the guard's, and its work is replayed elsewhere"
-        )
-
-
-def refuse_if_held_here(lease: Lease | None, settings: Settings) -> None:
-    """Raises RestoreRefused. For what must not be done in a Region that is active, or is becoming it."""
-    if lease is not None and not held_elsewhere(lease, settings):
-        raise RestoreRefused(
-            f"{settings.region} holds the lease (token {lease.token}): what this environment holds is no standby's any "
-            "more, and a refresh leaves it alone"
-        )
-
-
-def fence(connection: Any, read: ReadLease, settings: Settings, now: datetime | None = None) -> list[str]:
-    """Pause every DAG but the metadata DAGs, and record which, in one transaction; returns those paused by this call.
-
-    The lease is read when nobody else pauses or unpauses any more: this Region may have gone live meanwhile, and then
-    nothing is done. Task instances that were queued or run already go on.
-    """
-    with pausing.turn(connection) as cursor:
         lease = read()
-        if not held_elsewhere(lease, settings):
+    except LeaseUnreadable:
+        last = place.seen() if pauses else None
+        if may_not_act(last, settings):
+            place.fence(lambda: last)
+        raise
+    if pauses and lease is not None and lease.marked_at is not None:
+        place.remember(lease)
+    if may_not_act(lease, settings):
+        return Watched(lease, paused=place.fence(read))
+    return Watched(lease, given_back=place.settle(read) if place.record() else [])
+
+
+def merged(earlier: Record | None, lease: Lease, paused: list[str], settings: Settings, now: datetime) -> Record:
+    """The record after these DAGs were paused. What was paused before stays in it until it is settled."""
+    if earlier is None:
+        return Record(lease.holder, lease.token, now.isoformat(), paused)
+    first_of_another = earlier.holder == settings.region != lease.holder
+    by = lease if first_of_another else earlier
+    return Record(by.holder, by.token, earlier.fenced_at, sorted({*earlier.paused, *paused}))
+
+
+def is_settled(lease: Lease | None, settings: Settings) -> bool:
+    """Whether this Region may act, and is meant to: a Region that holds the lease and is not live is going live, and
+    its flags will be those of a snapshot."""
+    return lease is not None and lease.live and not may_not_act(lease, settings)
+
+
+def untouched(record: Record, lease: Lease, settings: Settings) -> bool:
+    """Whether no other Region began to go live since this one was fenced, so that what it has is still the truth."""
+    last_of_ours = record.token if record.holder == settings.region else record.token - 1
+    return lease.committed <= last_of_ours
+
+
+@dataclass(frozen=True)
+class InDatabase:
+    """By a psycopg2 connection of our own."""
+
+    connection: Any
+    settings: Settings
+
+    def record(self) -> Record | None:
+        """What was paused and not settled yet."""
+        with self.connection, self.connection.cursor() as cursor:
+            return recorded(cursor)
+
+    def fence(self, read: ReadLease) -> list[str]:
+        """Pause every DAG but the metadata DAGs, and record which, in one transaction; returns those paused now.
+
+        The lease is read when nobody else pauses or unpauses any more: this Region may have gone live meanwhile, and
+        then nothing is done. Task instances that were queued or run already go on.
+        """
+        with pausing.turn(self.connection) as cursor:
+            lease = read()
+            if not may_not_act(lease, self.settings):
+                return []
+            earlier = recorded(cursor, lock=True)
+            paused = pausing.pause_all(cursor)
+            record = merged(earlier, lease, paused, self.settings, datetime.now(UTC))
+            if record != earlier:
+                variables.write(cursor, VARIABLE, asdict(record), DESCRIPTION)
+        _tell(lease, paused)
+        return paused
+
+    def settle(self, read: ReadLease) -> list[str]:
+        """Unpause what is recorded, if this Region may act and no other did meanwhile, and forget the record; returns
+        those unpaused. While a drain is recorded nothing is done: who brings that back comes first."""
+        with pausing.turn(self.connection) as cursor:
+            lease, record = read(), recorded(cursor, lock=True)
+            if lease is None or record is None or not is_settled(lease, self.settings) or drain.recorded(cursor):
+                return []
+            back = untouched(record, lease, self.settings)
+            given_back = pausing.unpause(cursor, record.paused) if back else []
+            variables.forget(cursor, VARIABLE)
+        _tell_settled(record, lease, given_back)
+        return given_back
+
+    def seen(self) -> Lease | None:
+        """The lease as it was read last."""
+        with self.connection, self.connection.cursor() as cursor:
+            document = variables.read(cursor, SEEN)
+        return Lease(**document) if document else None
+
+    def remember(self, lease: Lease) -> None:
+        """Keep it for `seen`."""
+        with self.connection, self.connection.cursor() as cursor:
+            variables.write(cursor, SEEN, asdict(lease), SEEN_DESCRIPTION)
+
+
+@dataclass(frozen=True)
+class ByRest:
+    """Without the database, DAG by DAG; the lease is read right before each. What is cut short, the next run ends."""
+
+    api: RestApi
+    memory: Memory
+    settings: Settings
+
+    def record(self) -> Record | None:
+        """See `InDatabase.record`."""
+        return remembered(self.memory)
+
+    def fence(self, read: ReadLease) -> list[str]:
+        """See `InDatabase.fence`. Each DAG is recorded before it is paused."""
+        found = pausing.unpaused_by_rest(self.api)
+        lease = read()
+        if not may_not_act(lease, self.settings):
             return []
-        earlier = _record(cursor)
-        paused = pausing.pause_all(cursor)
-        record = merged(earlier, lease, paused, now or datetime.now(UTC))
+        earlier = remembered(self.memory)
+        record = merged(earlier, lease, found, self.settings, datetime.now(UTC))
         if record != earlier:
-            variables.write(cursor, VARIABLE, asdict(record), DESCRIPTION)
-    log.warning("%s holds the lease (token %d); paused by this run: %s", lease.holder, lease.token, paused)
-    return paused
+            self.memory.remember(VARIABLE, asdict(record), DESCRIPTION)
+        paused: list[str] = []
+
+        def as_long_as_fenced() -> Iterator[str]:
+            for dag_id in found:
+                if not may_not_act(read(), self.settings):
+                    return
+                paused.append(dag_id)
+                yield dag_id
+
+        pausing.set_paused_by_rest(self.api, as_long_as_fenced(), True)
+        _tell(lease, paused)
+        return paused
+
+    def settle(self, read: ReadLease) -> list[str]:
+        """See `InDatabase.settle`. Where the lease moves meanwhile the record stays, for the next run."""
+        record, lease = remembered(self.memory), read()
+        if lease is None or record is None or not is_settled(lease, self.settings) or drain.remembered(self.memory):
+            return []
+        given_back: list[str] = []
+        wanted = pausing.known_by_rest(self.api, record.paused) if untouched(record, lease, self.settings) else []
+
+        def as_long_as_settled() -> Iterator[str]:
+            for dag_id in wanted:
+                if not is_settled(read(), self.settings):
+                    return
+                given_back.append(dag_id)
+                yield dag_id
+
+        pausing.set_paused_by_rest(self.api, as_long_as_settled(), False)
+        if given_back == wanted:
+            self.memory.forget(VARIABLE)
+        _tell_settled(record, lease, given_back)
+        return given_back
+
+    def seen(self) -> Lease | None:
+        """See `InDatabase.seen`."""
+        found = self.memory.find_variable(SEEN)
+        return Lease(**json.loads(found)) if found else None
+
+    def remember(self, lease: Lease) -> None:
+        """Keep it for `seen`."""
+        self.memory.remember(SEEN, asdict(lease), SEEN_DESCRIPTION)
 
 
-def fence_by_rest(
-    api: RestApi, memory: Memory, read: ReadLease, settings: Settings, now: datetime | None = None
-) -> list[str]:
-    """The same without the database, DAG by DAG: each is recorded before it is paused, and the lease is read right
-    before each. A run that is cut short has paused the first of them; the next one goes on.
-    """
-    found = pausing.unpaused_by_rest(api)
-    lease = read()
-    if not held_elsewhere(lease, settings):
-        return []
-    earlier = _remembered(memory)
-    record = merged(earlier, lease, found, now or datetime.now(UTC))
-    if record != earlier:
-        memory.remember(VARIABLE, asdict(record), DESCRIPTION)
-    paused: list[str] = []
-
-    def as_long_as_fenced() -> Iterator[str]:
-        for dag_id in found:
-            if not held_elsewhere(read(), settings):
-                return
-            paused.append(dag_id)
-            yield dag_id
-
-    pausing.set_paused_by_rest(api, as_long_as_fenced(), True)
-    log.warning("%s holds the lease (token %d); paused by this run: %s", lease.holder, lease.token, paused)
-    return paused
+def recorded(cursor: Any, lock: bool = False) -> Record | None:
+    """The record. One that somebody made unreadable must not keep this Region running: it counts for nothing."""
+    try:
+        document = variables.read(cursor, VARIABLE, lock=lock)
+        return Record(**document) if document else None
+    except (ValueError, TypeError, UnreadableSecret):
+        log.exception("variable %s is no record of the guard; it is replaced", VARIABLE)
+        return None
 
 
-def _remembered(memory: Memory) -> Record | None:
-    """See `_record`."""
+def remembered(memory: Memory) -> Record | None:
+    """The same without the database."""
     found = memory.find_variable(VARIABLE)
     try:
         return Record(**json.loads(found)) if found else None
@@ -152,28 +244,16 @@ def _remembered(memory: Memory) -> Record | None:
         return None
 
 
-def merged(earlier: Record | None, lease: Lease, paused: list[str], now: datetime) -> Record:
-    """The record after these DAGs were paused: under the same token what was paused before stays in it."""
-    if earlier is None or earlier.token != lease.token:
-        return Record(lease.holder, lease.token, now.isoformat(), paused)
-    return Record(lease.holder, lease.token, earlier.fenced_at, sorted({*earlier.paused, *paused}))
+def _tell(lease: Lease, paused: list[str]) -> None:
+    log.warning(
+        "%s holds the lease (token %d, marked at %s); paused by this run: %s",
+        lease.holder,
+        lease.token,
+        lease.marked_at,
+        paused,
+    )
 
 
-def _record(cursor: Any) -> Record | None:
-    """The earlier record. One that somebody made unreadable must not keep this Region running: it is replaced."""
-    try:
-        document = variables.read(cursor, VARIABLE, lock=True)
-        return Record(**document) if document else None
-    except (ValueError, TypeError, UnreadableSecret):
-        log.exception("variable %s is no record of the guard; it is replaced", VARIABLE)
-        return None
-
-
-def _attribute(item: Mapping[str, Any], name: str, kind: str) -> str:
-    accepted = {"S": "a text", "N": "a number"}[kind]
-    value = item.get(name)
-    if value is None:
-        raise BadInput(f"lease.{name}", "missing", accepted)
-    if kind not in value:
-        raise BadInput(f"lease.{name}", f"it is of type {', '.join(value)}", f"{accepted} (type {kind})")
-    return str(value[kind])
+def _tell_settled(record: Record, lease: Lease, given_back: list[str]) -> None:
+    left = sorted(set(record.paused).difference(given_back))
+    log.warning("this Region may act again (token %d); unpaused: %s, not unpaused: %s", lease.token, given_back, left)

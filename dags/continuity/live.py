@@ -12,7 +12,7 @@ from typing import Any
 
 from psycopg2 import sql
 
-from continuity import catchup, pausing, policy
+from continuity import catchup, guard, pausing, policy, variables
 from continuity import ledger as ledgers
 from continuity.carry import Carrier
 from continuity.catalog import Catalog, read_catalog
@@ -118,6 +118,8 @@ def go_live(
         ledgers.take_turn(cursor, pausing.LOCK)
         if check:
             check()
+        if not ledger.live:  # the flags are the snapshot's from here on, and nothing is to be given back
+            variables.forget(cursor, guard.VARIABLE)
         flags = {dag_id: manifest.paused[dag_id] for dag_id in to_set}
         _skip(cursor, catalog, ledger, settings, manifest=manifest, flags=flags, open_schedule=open_schedule)
         unpaused = _set_paused(cursor, flags)

@@ -42,10 +42,26 @@ def pause_all(cursor: Any) -> list[str]:
     return sorted(row[0] for row in cursor.fetchall())
 
 
+def unpause(cursor: Any, dag_ids: Iterable[str]) -> list[str]:
+    """Unpause these DAGs within the caller's transaction; returns those that are there, sorted."""
+    cursor.execute(
+        """UPDATE dag SET is_paused = false WHERE dag_id IN (
+            SELECT dag_id FROM dag WHERE dag_id = ANY (%s) ORDER BY dag_id FOR UPDATE) RETURNING dag_id""",
+        (list(dag_ids),),
+    )
+    return sorted(row[0] for row in cursor.fetchall())
+
+
 def unpaused_by_rest(api: RestApi) -> list[str]:
     """DAGs that are not paused, but for the metadata DAGs."""
     listed = api.every("/dags", "dags", "dag_id", paused=False)
     return [dag["dag_id"] for dag in listed if not dag["dag_id"].startswith(OWN_PREFIX)]
+
+
+def known_by_rest(api: RestApi, dag_ids: Iterable[str]) -> list[str]:
+    """Those of these DAGs that are there, sorted."""
+    known = {dag["dag_id"] for dag in api.every("/dags", "dags", "dag_id", exclude_stale=False)}
+    return sorted(known.intersection(dag_ids))
 
 
 def set_paused_by_rest(api: RestApi, dag_ids: Iterable[str], paused: bool) -> None:

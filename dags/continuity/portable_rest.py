@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from continuity import guard, portable, verify
 from continuity import ledger as ledgers
-from continuity import portable, verify
 from continuity.errors import ContinuityError, RestRefused
 from continuity.ledger import Ledger, Memory
 from continuity.live import POLL_SECONDS, Check, Outcome, wait_until_held
@@ -116,6 +116,8 @@ def go_live_by_rest(
         ):
             waiting.add(dag_id)
         unpaused += dag_id not in waiting and not manifest.paused[dag_id]
+    if not ledger.live and memory.find_variable(guard.VARIABLE) is not None:
+        memory.forget(guard.VARIABLE)  # the flags are the snapshot's from here on
     ledger.unpaused = unpaused + (ledger.unpaused if ledger.live else 0)
     ledger.live = True
     ledger.missing_dags = sorted((awaited - set(parsed)) | waiting)

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 from urllib.parse import quote
 
-from continuity import drain, manifest, policy, rules, secrets
+from continuity import drain, guard, manifest, policy, rules, secrets
 from continuity import ledger as ledgers
 from continuity.ledger import Memory
 from continuity.manifest import ColumnEntry, Manifest, ObjectEntry, TableEntry
@@ -154,7 +154,7 @@ def take_portable(
         completed_at=datetime.now(UTC).isoformat(),
         exported_snapshot=None,
         encryption=writer.data_key.entry(settings.kms_key),
-        paused=drain.flags_before(paused, record),
+        paused=drain.flags_before(paused, record, guard.remembered(source.values)),
         in_flight=in_flight,
         skipped=[
             {"name": "the database", "why": source.why},

@@ -28,6 +28,9 @@ DEFAULT_HISTORY_DAYS = 90
 LONGEST_HISTORY_DAYS = 36_500
 LONGEST_DRAIN_MINUTES = 1440
 DEFAULT_DRILL_MINUTES, LONGEST_DRILL_MINUTES = 60, 1440
+#: What the guard of a Region does that cannot tell, for so many minutes, whether it still holds the lease.
+KEEP, PAUSE = "keep", "pause"
+DEFAULT_STALE_MINUTES, LONGEST_STALE_MINUTES = 5, 1440
 #: What a drain does when its time is over and something still executes.
 CANCEL = "cancel"
 WHEN_LATE = (CANCEL, "snapshot")
@@ -112,7 +115,8 @@ class Settings:
     """What Terraform tells the metadata DAGs of one Region (`continuity/settings.<region>.json`).
 
     history_days: how many days before the cut the history reaches back that a restore carries, None for all;
-    catchup_after_sleep: which of the runs that fell due until it went live run then.
+    catchup_after_sleep: which of the runs that fell due until it went live run then;
+    on_lease_unreachable: `keep` running or `pause`, where nobody marked the lease for `lease_stale_minutes`.
     """
 
     environment: str
@@ -129,6 +133,8 @@ class Settings:
     prune: Prune = Prune()
     history_days: int | None = None
     catchup_after_sleep: str = ALL_RUNS
+    on_lease_unreachable: str = KEEP
+    lease_stale_minutes: int = DEFAULT_STALE_MINUTES
 
     @classmethod
     def parse(cls, value: Any) -> Settings:
@@ -138,6 +144,7 @@ class Settings:
         optional = (
             *("dag_prefix", "tables", "local_variables", "local_connections", "in_flight"),
             *("base_interval_hours", "prune", "history_days", "catchup_after_sleep"),
+            *("on_lease_unreachable", "lease_stale_minutes"),
         )
         _no_other_keys(document, required + optional, "settings")
         texts = {name: _text(document.get(name), f"settings.{name}") for name in required}
@@ -161,6 +168,16 @@ class Settings:
             history_days=_optional_days(document.get("history_days"), "settings.history_days"),
             catchup_after_sleep=_choice(
                 document.get("catchup_after_sleep", ALL_RUNS), "settings.catchup_after_sleep", CATCHUP
+            ),
+            on_lease_unreachable=_choice(
+                document.get("on_lease_unreachable", KEEP), "settings.on_lease_unreachable", (KEEP, PAUSE)
+            ),
+            lease_stale_minutes=_whole(
+                document.get("lease_stale_minutes", DEFAULT_STALE_MINUTES),
+                "settings.lease_stale_minutes",
+                "minutes",
+                1,
+                LONGEST_STALE_MINUTES,
             ),
         )
 

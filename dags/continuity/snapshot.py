@@ -10,7 +10,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from continuity import delta, drain, lanes, layout, manifest, policy, secrets
+from continuity import delta, drain, guard, lanes, layout, manifest, policy, secrets
 from continuity import ledger as ledgers
 from continuity.catalog import alembic_heads, read_catalog
 from continuity.chosen import find_state_ids
@@ -81,7 +81,7 @@ def take_snapshot(
             completed_at=datetime.now(UTC).isoformat(),
             exported_snapshot=cut.exported_snapshot,
             encryption=data_key.entry(settings.kms_key),
-            paused=drain.flags_before(paused_flags(cut.cursor), record),
+            paused=drain.flags_before(paused_flags(cut.cursor), record, guard.recorded(cut.cursor)),
             in_flight=in_flight(cut.cursor),
             tables=tables,
             skipped=skipped,

@@ -15,6 +15,7 @@ from continuity import beat as beats
 from continuity import connect, drill, errors, verify
 from continuity import drain as drains
 from continuity import guard as guards
+from continuity import lease as leases
 from continuity import ledger as ledgers
 from continuity import prune as prunes
 from continuity.aws import IMPATIENT, client
@@ -262,22 +263,26 @@ def beat() -> dict[str, Any]:
 
 
 def guard() -> dict[str, Any]:
-    """`continuity_guard`: the lease decides, then its own tidying. An unreadable lease fails it and changes nothing."""
+    """`continuity_guard`: the lease decides, then its own tidying. An unreadable lease fails it."""
     settings = load_settings()
-    read = partial(guards.read_lease, client("dynamodb", settings.region, IMPATIENT), settings)
-    lease = read()
-    fenced = guards.held_elsewhere(lease, settings)
-    holder = lease.holder if lease else ""
+    read = partial(leases.read_lease, client("dynamodb", settings.region, IMPATIENT), settings)
     try:
         engine = connect.engine()
     except errors.DatabaseUnreachable as unreachable:
         log.warning("old runs of %s stay: %s", guards.DAG_ID, unreachable)
-        paused = guards.fence_by_rest(_rest_api(settings), TaskSdk(), read, settings) if fenced else []
-        return {"holder": holder, "paused": len(paused), "forgotten_runs": 0}
+        return _told_of_guard(guards.watch(guards.ByRest(_rest_api(settings), TaskSdk(), settings), read, settings), 0)
     with connect.own_connection(engine) as connection:
-        paused = guards.fence(connection, read, settings) if fenced else []
-        forgotten = forget_old_runs(connection, guards.DAG_ID)
-    return {"holder": holder, "paused": len(paused), "forgotten_runs": forgotten}
+        watched = guards.watch(guards.InDatabase(connection, settings), read, settings)
+        return _told_of_guard(watched, forget_old_runs(connection, guards.DAG_ID))
+
+
+def _told_of_guard(watched: guards.Watched, forgotten: int) -> dict[str, Any]:
+    return {
+        "holder": watched.lease.holder if watched.lease else "",
+        "paused": len(watched.paused),
+        "given_back": len(watched.given_back),
+        "forgotten_runs": forgotten,
+    }
 
 
 def pruned(conf: Any) -> dict[str, Any]:
@@ -334,12 +339,12 @@ def _rest_api(settings: Settings) -> RestApi:
 
 
 def _refuse_if_fenced(settings: Settings) -> None:
-    guards.refuse_if_held_elsewhere(guards.read_lease(client("dynamodb", settings.region), settings), settings)
+    leases.refuse_if_held_elsewhere(leases.read_lease(client("dynamodb", settings.region), settings), settings)
 
 
 def _refuse_if_active(settings: Settings) -> None:
     dynamodb = client("dynamodb", settings.region, IMPATIENT)
-    guards.refuse_if_held_here(guards.read_lease(dynamodb, settings), settings)
+    leases.refuse_if_held_here(leases.read_lease(dynamodb, settings), settings)
 
 
 @contextmanager

@@ -19,6 +19,10 @@ locals {
     prune               = var.prune
     history_days        = var.failover.history_days
     catchup_after_sleep = try(var.hibernation.catchup_after_sleep, "all")
+
+    # Only a primary has a table that may fall behind: the others are asked where the table is at home.
+    on_lease_unreachable = var.role == "primary" ? var.failover.on_lease_unreachable : "keep"
+    lease_stale_minutes  = var.failover.lease_stale_minutes
   }
 
   dag_policy_json = jsonencode({

@@ -275,7 +275,9 @@ variable "failover" {
       without_answer = optional(string, "fail")
       again_minutes  = optional(number, 60)
     }))
-    history_days = optional(number)
+    history_days         = optional(number)
+    on_lease_unreachable = optional(string, "keep")
+    lease_stale_minutes  = optional(number, 5)
     in_flight = optional(object({
       default = optional(string, "rerun")
       dags    = optional(map(string), {})
@@ -293,6 +295,7 @@ variable "failover" {
     - `health_function_arn`: a function of the caller's own in the place of `heartbeat_check`. It publishes `UnknownHealth`, `Unhealthy` and `Healthy` (0 or 1, namespace `MwaaContinuity`, dimension `Environment`) itself: the alarm of unknown health sees nothing else, and takes its silence for nothing.
     - `approval`: who is asked before a failover that would start by itself has `minutes` to answer; `without_answer` it ends as `fail` or `proceed`; after a refusal or no answer nobody is asked for `again_minutes`. Null asks nobody.
     - `history_days`: how many days before the cut the history reaches back that is restored; null for all.
+    - `on_lease_unreachable`, `lease_stale_minutes`: what the guard of a primary does (`keep` or `pause`) where nobody confirmed the lease for so long.
     - `in_flight`: `rerun` or `fail`, by default and per DAG, for what was in flight at the cut.
   DESCRIPTION
   default     = {}

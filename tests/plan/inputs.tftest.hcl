@@ -373,6 +373,26 @@ run "half_a_day_of_history_is_refused" {
   expect_failures = [var.failover]
 }
 
+run "a_lease_that_is_unreachable_is_kept_or_paused_for" {
+  command = plan
+
+  variables {
+    failover = { on_lease_unreachable = "stop" }
+  }
+
+  expect_failures = [var.failover]
+}
+
+run "a_lease_is_not_stale_within_a_minute" {
+  command = plan
+
+  variables {
+    failover = { on_lease_unreachable = "pause", lease_stale_minutes = 1 }
+  }
+
+  expect_failures = [var.failover]
+}
+
 run "hibernation_beside_a_peer_is_refused" {
   command = plan
 

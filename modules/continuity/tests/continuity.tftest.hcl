@@ -441,7 +441,7 @@ run "a_standalone_holds_its_own_lease" {
 # Failure covered: a restore overwrites Region-specific settings, so later snapshots go to the dead Region.
 run "settings_and_specs_carry_their_region" {
   assert {
-    condition     = aws_s3_object.settings.key == "dags/continuity/settings.us-west-2.json" && jsondecode(aws_s3_object.settings.content).snapshot_bucket == "analytics-snapshots" && jsondecode(aws_s3_object.settings.content).dag_prefix == "dags/" && jsondecode(aws_s3_object.settings.content).base_interval_hours == 24 && jsonencode(jsondecode(aws_s3_object.settings.content).prune) == jsonencode({ schedule = null, history_days = 90 }) && jsondecode(aws_s3_object.settings.content).history_days == null && jsondecode(aws_s3_object.settings.content).catchup_after_sleep == "all"
+    condition     = aws_s3_object.settings.key == "dags/continuity/settings.us-west-2.json" && jsondecode(aws_s3_object.settings.content).snapshot_bucket == "analytics-snapshots" && jsondecode(aws_s3_object.settings.content).dag_prefix == "dags/" && jsondecode(aws_s3_object.settings.content).base_interval_hours == 24 && jsonencode(jsondecode(aws_s3_object.settings.content).prune) == jsonencode({ schedule = null, history_days = 90 }) && jsondecode(aws_s3_object.settings.content).history_days == null && jsondecode(aws_s3_object.settings.content).catchup_after_sleep == "all" && jsondecode(aws_s3_object.settings.content).on_lease_unreachable == "keep" && jsondecode(aws_s3_object.settings.content).lease_stale_minutes == 5
     error_message = "Each Region uploads settings of its own, named by it."
   }
 

@@ -9,13 +9,12 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from continuity.priority import FENCE_SECONDS
 from tests.local_aws.fixtures import RunningStandIn
 from tests.waiting import until
 
 REGION = "us-east-1"
 OTHER = "us-west-2"
-#: docs/architecture.md, "Fencing": one period of the guard and the start of its task, with room for a busy machine.
-FENCE_SECONDS = 60 + 45
 #: For a task instance that was queued when its DAG was paused.
 UNDER_WAY_SECONDS = 20
 SILENCE_SECONDS = 45

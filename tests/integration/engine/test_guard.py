@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -15,8 +17,9 @@ import psycopg2
 import pytest
 
 from continuity import guard, pausing
-from continuity.errors import HeldElsewhere
-from continuity.guard import Lease
+from continuity import lease as leases
+from continuity.errors import HeldElsewhere, LeaseUnreadable
+from continuity.lease import Lease
 from continuity.live import go_live
 from continuity.restore import Target, open_snapshot
 from continuity.secrets import FernetKeys
@@ -34,8 +37,9 @@ WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT gra
 GUARD: tuple[str, dict[str, Any]] = ("continuity_guard", {})
 
 
-def lease(table: str, holder: str, token: int) -> None:
-    item = {"pk": {"S": "lease"}, "sk": {"S": "lease"}, "holder": {"S": holder}, "token": {"N": str(token)}}
+def lease(table: str, holder: str, token: int, live: bool = True, committed: int = 0) -> None:
+    item = {"holder": {"S": holder}, "token": {"N": str(token)}, "committed": {"N": str(committed)}}
+    item |= {"pk": {"S": "lease"}, "sk": {"S": "lease"}, "live": {"BOOL": live}}
     boto3.client("dynamodb", region_name=REGION).put_item(TableName=table, Item=item)
 
 
@@ -57,9 +61,14 @@ def add_dag(side: Side, dag_id: str) -> None:
 def fence(side: Side, held: Lease) -> list[str]:
     connection = psycopg2.connect(side.dsn)
     try:
-        return guard.fence(connection, lambda: held, side.parsed())
+        return guard.InDatabase(connection, side.parsed()).fence(lambda: held)
     finally:
         connection.close()
+
+
+def settle(side: Side, held: Lease) -> list[str]:
+    with side.connection() as connection:
+        return guard.InDatabase(connection, side.parsed()).settle(lambda: held)
 
 
 def test_a_region_that_lost_the_lease_is_paused(sides: Callable[..., Side], tmp_path: Path, lease_table: str) -> None:
@@ -72,14 +81,14 @@ def test_a_region_that_lost_the_lease_is_paused(sides: Callable[..., Side], tmp_
 
     lease(lease_table, REGION, 1)
     (alone,) = environment.run(GUARD)
-    assert alone["returned"]["guard"] == {"holder": REGION, "paused": 0, "forgotten_runs": 0}
+    assert alone["returned"]["guard"] == {"holder": REGION, "paused": 0, "given_back": 0, "forgotten_runs": 0}
     assert unpaused(side) == before
     assert record(side) is None
 
     lease(lease_table, OTHER, 2)
     (fenced,) = environment.run(GUARD)
     assert fenced["state"] == "success"
-    assert fenced["returned"]["guard"] == {"holder": OTHER, "paused": len(before), "forgotten_runs": 0}
+    assert (fenced["returned"]["guard"]["holder"], fenced["returned"]["guard"]["paused"]) == (OTHER, len(before))
     assert unpaused(side) == []
     assert ask(side, "SELECT is_paused FROM dag WHERE dag_id = 'continuity_x'") == [(False,)]
     first = record(side)
@@ -87,11 +96,92 @@ def test_a_region_that_lost_the_lease_is_paused(sides: Callable[..., Side], tmp_
     assert (first["holder"], first["token"], first["paused"]) == (OTHER, 2, before)
     assert abs((datetime.now(UTC) - datetime.fromisoformat(first["fenced_at"])).total_seconds()) < 300
 
-    lease(lease_table, REGION, 3)
-    (held_again,) = environment.run(GUARD)
-    assert held_again["returned"]["guard"]["paused"] == 0
-    assert unpaused(side) == [], "bringing the flags back is not the guard's"
+    lease(lease_table, REGION, 3, live=False)
+    (going_live,) = environment.run(GUARD)
+    assert going_live["returned"]["guard"]["given_back"] == 0
     assert record(side) == first
+
+    gone = """UPDATE variable SET val = replace(val, '"paused": [', '"paused": ["gone", ') WHERE key = %s"""
+    ask(side, gone, "continuity_guard")
+    lease(lease_table, REGION, 3, committed=1)
+    (held_again,) = environment.run(GUARD)
+    assert held_again["returned"]["guard"]["given_back"] == len(before)
+    assert unpaused(side) == before, "the other Region never went live, and gave the lease back"
+    assert record(side) is None
+
+
+def test_what_another_region_did_meanwhile_is_not_run_again(sides: Callable[..., Side]) -> None:
+    """Failure covered: the lease comes back after the other Region was live, and the flags with it: all of its work is
+    done twice."""
+    side = sides("source")
+    assert fence(side, Lease(OTHER, 2))
+    assert settle(side, Lease(REGION, 3, live=True, committed=2)) == []
+    assert unpaused(side) == []
+    assert record(side) is None, "who unpauses a DAG now is left alone"
+
+
+@pytest.mark.any_airflow
+def test_a_drained_region_is_brought_back_by_who_drained_it(sides: Callable[..., Side]) -> None:
+    side = sides("source")
+    before = unpaused(side)
+    fence(side, Lease(OTHER, 2))
+    ask(
+        side,
+        """INSERT INTO variable (key, val, is_encrypted)
+        VALUES ('continuity_drain', '{"drained_at": "x", "paused": []}', false)""",
+    )
+    back = Lease(REGION, 3, live=True)
+    assert settle(side, back) == []
+    assert record(side) is not None
+    ask(side, "DELETE FROM variable WHERE key = 'continuity_drain'")
+    assert settle(side, back) == before
+
+
+@pytest.mark.any_airflow
+def test_a_lease_that_nobody_confirms_pauses_where_the_settings_say_so(
+    sides: Callable[..., Side], lease_table: str
+) -> None:
+    """Failure covered: a Region that is cut off runs on while the other does its work; or it never goes on again."""
+    side = sides("source")
+    before = unpaused(side)
+    settings = replace(side.parsed(), on_lease_unreachable="pause", lease_stale_minutes=5)
+    dynamodb = boto3.client("dynamodb", region_name=REGION)
+    lease(lease_table, REGION, 3, committed=3)
+
+    def look(age: int | None, table: str = lease_table) -> tuple[int, int]:
+        if age is not None:
+            mark = {**leases.MARK, "marked_at": {"N": str(int(time.time()) - age)}}
+            dynamodb.put_item(TableName=lease_table, Item=mark)
+        read = partial(leases.read_lease, dynamodb, replace(settings, lease_table=table))
+        with side.connection() as connection:
+            watched = guard.watch(guard.InDatabase(connection, settings), read, settings)
+        return len(watched.paused), len(watched.given_back)
+
+    assert look(None) == (0, 0), "nobody ever marked it"
+    assert look(0) == (0, 0)
+    assert look(400) == (len(before), 0)
+    found = record(side)
+    assert found is not None
+    assert (found["holder"], found["token"], found["paused"]) == (REGION, 3, before)
+    flags = side.snapshot(SNAPSHOT).paused
+    assert [dag_id for dag_id in sorted(flags) if not flags[dag_id]] == before, "a snapshot says what they were before"
+    assert look(400) == (0, 0)
+    assert look(10) == (0, len(before))
+    assert unpaused(side) == before
+
+    assert look(200) == (0, 0)
+    with pytest.raises(LeaseUnreadable):
+        look(None, "no-such-table")
+    assert unpaused(side) == before, "one lost answer"
+    with side.connection() as connection:
+        place = guard.InDatabase(connection, settings)
+        seen = place.seen()
+        assert seen is not None
+        assert seen.marked_at is not None
+        place.remember(replace(seen, marked_at=seen.marked_at - 200))
+    with pytest.raises(LeaseUnreadable):
+        look(None, "no-such-table")
+    assert unpaused(side) == []
 
 
 @pytest.mark.usually_once
@@ -114,7 +204,7 @@ def test_done_again_it_changes_nothing_and_forgets_nothing(sides: Callable[..., 
     assert fence(side, Lease(OTHER, 4)) == []
     found = record(side)
     assert found is not None
-    assert (found["token"], found["paused"]) == (4, [])
+    assert (found["token"], found["paused"]) == (2, sorted([*before, "appeared"])), "nobody gave anything back"
 
 
 @pytest.mark.any_airflow
@@ -140,16 +230,18 @@ def test_what_went_live_since_the_lease_was_read_is_left_alone(sides: Callable[.
     side.restore_state(SNAPSHOT)
     pretend_parsed(side, read(source))
     lease(lease_table, OTHER, 2)
-    table = partial(guard.read_lease, side.client("dynamodb"), side.parsed())
-    assert guard.held_elsewhere(table(), side.parsed()), "the guard's first look"
+    table = partial(leases.read_lease, side.client("dynamodb"), side.parsed())
+    assert leases.held_elsewhere(table(), side.parsed()), "the guard's first look"
     lease(lease_table, REGION, 3)
     with side.connection() as live, side.connection() as guarding:
         outcomes: list[list[str]] = []
-        guarded = threading.Thread(target=lambda: outcomes.append(guard.fence(guarding, table, side.parsed())))
+        guarded = threading.Thread(
+            target=lambda: outcomes.append(guard.InDatabase(guarding, side.parsed()).fence(table))
+        )
 
         def check() -> None:
             """Going live has its turn when it asks for the last time."""
-            guard.refuse_if_held_elsewhere(table(), side.parsed())
+            leases.refuse_if_held_elsewhere(table(), side.parsed())
             if ask(side, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = %s", PAUSING)[0][0]:
                 guarded.start()
                 until("the guard waits for its turn", lambda: ask(side, WAITING) == [(1,)], 120)
@@ -179,8 +271,8 @@ def test_going_live_waits_for_the_lease(sides: Callable[..., Side], lease_table:
         looks.append("")
         if len(looks) == moves_at:
             lease(lease_table, moves_to, len(looks))
-        guard.refuse_if_held_elsewhere(
-            guard.read_lease(side.client("dynamodb"), side.parsed()),
+        leases.refuse_if_held_elsewhere(
+            leases.read_lease(side.client("dynamodb"), side.parsed()),
             side.parsed(),
         )
 

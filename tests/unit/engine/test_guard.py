@@ -1,9 +1,11 @@
-"""The guard's decision: what it makes of the lease item, and what it remembers."""
+"""The guard's decisions: what it makes of the lease, and what it remembers."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
@@ -11,9 +13,10 @@ import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
 from moto import mock_aws
 
-from continuity import guard
+from continuity import guard, lease, priority
 from continuity.errors import BadInput, ContinuityError, LeaseUnreadable, RestoreRefused
-from continuity.guard import Lease, Record
+from continuity.guard import Record
+from continuity.lease import Lease
 from continuity.settings import Settings
 
 SETTINGS = Settings("env", "us-east-1", "bucket", "key", "lease")
@@ -46,26 +49,26 @@ def dynamodb(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 def test_another_holder_is_what_counts(dynamodb: Any, holder: str, elsewhere: bool) -> None:
     """Failure covered: no fencing: the primary is never paused, so a Region that comes back runs everything twice."""
     dynamodb.put_item(TableName="lease", Item={**ITEM, "holder": {"S": holder}})
-    lease = guard.read_lease(dynamodb, SETTINGS)
-    assert lease == Lease(holder, 2)
-    assert guard.held_elsewhere(lease, SETTINGS) is elsewhere
+    found = lease.read_lease(dynamodb, SETTINGS)
+    assert found == Lease(holder, 2)
+    assert lease.held_elsewhere(found, SETTINGS) is elsewhere
 
 
 @pytest.mark.parametrize(
-    ("lease", "refused"), [(None, False), (Lease("us-west-2", 2), False), (Lease("us-east-1", 2), True)]
+    ("held", "refused"), [(None, False), (Lease("us-west-2", 2), False), (Lease("us-east-1", 2), True)]
 )
-def test_only_a_region_without_the_lease_is_refreshed(lease: Lease | None, refused: bool) -> None:
+def test_only_a_region_without_the_lease_is_refreshed(held: Lease | None, refused: bool) -> None:
     """Failure covered: a refresh restores over what a failover brought to life."""
     if not refused:
-        guard.refuse_if_held_here(lease, SETTINGS)
+        lease.refuse_if_held_here(held, SETTINGS)
         return
     with pytest.raises(RestoreRefused, match=r"us-east-1 holds the lease \(token 2\)"):
-        guard.refuse_if_held_here(lease, SETTINGS)
+        lease.refuse_if_held_here(held, SETTINGS)
 
 
 def test_without_an_item_no_failover_ever_happened(dynamodb: Any) -> None:
-    assert guard.read_lease(dynamodb, SETTINGS) is None
-    assert guard.held_elsewhere(None, SETTINGS) is False
+    assert lease.read_lease(dynamodb, SETTINGS) is None
+    assert lease.held_elsewhere(None, SETTINGS) is False
 
 
 @pytest.mark.parametrize(
@@ -79,12 +82,13 @@ def test_without_an_item_no_failover_ever_happened(dynamodb: Any) -> None:
         ({"token": {"S": "2"}}, r"lease.token: it is of type S; accepted: a number \(type N\)"),
         ({"token": {"N": "1.5"}}, "lease.token: '1.5' is no fencing token; accepted: a whole number from 0"),
         ({"token": {"N": "-1"}}, "lease.token: '-1' is no fencing token"),
+        ({"committed": {"N": "x"}}, "lease.committed: 'x' is no fencing token"),
     ],
 )
 def test_a_malformed_item_is_told_by_attribute(changed: dict[str, Any], message: str) -> None:
     item = {name: value for name, value in {**ITEM, **changed}.items() if value is not None}
     with pytest.raises(BadInput, match=message):
-        guard.lease_of(item)
+        lease.lease_of(item)
 
 
 class Refusing:
@@ -105,20 +109,147 @@ class Refusing:
 def test_a_lease_that_cannot_be_read_is_an_error(error: Exception) -> None:
     """Failure covered: any exception in the check itself is "unhealthy": here it would stop all work."""
     with pytest.raises(LeaseUnreadable, match=r"cannot be read from table lease in us-east-1: .*; nothing was changed"):
-        guard.read_lease(Refusing(error), SETTINGS)
+        lease.read_lease(Refusing(error), SETTINGS)
 
 
-def test_the_record_keeps_what_was_paused_under_its_token() -> None:
-    first = guard.merged(None, Lease("us-west-2", 2), ["b"], NOW)
+def test_the_record_keeps_what_was_paused_until_it_is_settled() -> None:
+    first = guard.merged(None, Lease("us-west-2", 2), ["b"], SETTINGS, NOW)
     assert first == Record("us-west-2", 2, "2026-01-02T03:04:05+00:00", ["b"])
-    later = guard.merged(first, Lease("us-west-2", 2), ["a", "b"], datetime.now(UTC))
+    later = guard.merged(first, Lease("us-west-2", 2), ["a", "b"], SETTINGS, datetime.now(UTC))
     assert later == Record("us-west-2", 2, "2026-01-02T03:04:05+00:00", ["a", "b"])
-    assert guard.merged(later, Lease("us-west-2", 2), [], datetime.now(UTC)) == later
-    assert guard.merged(later, Lease("us-west-2", 4), ["c"], NOW).paused == ["c"], "the next fence is another one"
+    assert guard.merged(later, Lease("us-west-2", 2), [], SETTINGS, datetime.now(UTC)) == later
+    next_one = guard.merged(later, Lease("us-west-2", 4), ["c"], SETTINGS, NOW)
+    assert next_one == Record("us-west-2", 2, "2026-01-02T03:04:05+00:00", ["a", "b", "c"]), "nobody gave back"
+
+
+def test_a_record_of_a_stale_lease_is_of_the_other_region_once_that_takes_it() -> None:
+    """Failure covered: paused because nobody answered, and given back although the other Region went live since."""
+    stale = guard.merged(None, Lease("us-east-1", 3), ["a"], SETTINGS, NOW)
+    assert stale == Record("us-east-1", 3, NOW.isoformat(), ["a"])
+    taken = guard.merged(stale, Lease("us-west-2", 4), [], SETTINGS, NOW)
+    assert taken == Record("us-west-2", 4, NOW.isoformat(), ["a"])
+
+
+@pytest.mark.parametrize(
+    ("record", "held", "back"),
+    [
+        (("us-west-2", 2), Lease("us-east-1", 3, True, 0), True),  # the failover failed, and the lease was given back
+        (("us-west-2", 2), Lease("us-east-1", 3, True, 1), True),
+        (("us-west-2", 2), Lease("us-east-1", 3, True, 2), False),  # the other Region began to go live
+        (("us-west-2", 2), Lease("us-east-1", 5, True, 4), False),  # a later one did
+        (("us-east-1", 3), Lease("us-east-1", 3, True, 3), True),  # only stale
+        (("us-east-1", 3), Lease("us-east-1", 5, True, 3), True),  # stale, and a failover that was given back
+        (("us-east-1", 3), Lease("us-east-1", 5, True, 4), False),
+    ],
+)
+def test_flags_come_back_only_where_no_other_region_went_live(record: tuple[str, int], held: Lease, back: bool) -> None:
+    """Failure covered: a primary takes up again what the secondary did meanwhile, and runs it twice."""
+    assert guard.untouched(Record(*record, NOW.isoformat(), ["a"]), held, SETTINGS) is back
+
+
+def test_a_region_that_is_going_live_gets_no_flags_from_the_guard() -> None:
+    assert not guard.is_settled(None, SETTINGS)
+    assert not guard.is_settled(Lease("us-east-1", 3, live=False), SETTINGS)
+    assert not guard.is_settled(Lease("us-west-2", 3, live=True), SETTINGS)
+    assert guard.is_settled(Lease("us-east-1", 3, live=True), SETTINGS)
+
+
+PAUSES = replace(SETTINGS, on_lease_unreachable="pause", lease_stale_minutes=5)
+
+
+@pytest.mark.parametrize(
+    ("settings", "marked_at", "now", "stale"),
+    [
+        (PAUSES, 1000, 1300, False),
+        (PAUSES, 1000, 1301, True),
+        (PAUSES, None, 9999, False),
+        (SETTINGS, 1000, 9999, False),
+    ],
+)
+def test_a_lease_is_stale_where_its_mark_is_old_and_the_settings_say_so(
+    settings: Settings, marked_at: int | None, now: int, stale: bool
+) -> None:
+    """Failure covered: a Region that is cut off keeps running while the other has taken its work over."""
+    held = Lease("us-east-1", 1, True, marked_at=marked_at)
+    assert lease.is_stale(held, settings, now) is stale
+
+
+def test_the_mark_is_read_only_where_something_follows_from_it(dynamodb: Any) -> None:
+    dynamodb.put_item(TableName="lease", Item={**ITEM, "committed": {"N": "2"}, "live": {"BOOL": True}})
+    assert lease.read_lease(dynamodb, PAUSES) == Lease("us-west-2", 2, True, 2)
+    dynamodb.put_item(TableName="lease", Item={**lease.MARK, "marked_at": {"N": "1000"}})
+    assert lease.read_lease(dynamodb, PAUSES) == Lease("us-west-2", 2, True, 2, 1000)
+    assert lease.read_lease(dynamodb, SETTINGS) == Lease("us-west-2", 2, True, 2)
+
+
+class Noting:
+    """A place that notes what is done to it."""
+
+    def __init__(self, record: Record | None = None, seen: Lease | None = None) -> None:
+        self.kept, self.last, self.done = record, seen, list[str]()
+
+    def record(self) -> Record | None:
+        return self.kept
+
+    def fence(self, read: lease.ReadLease) -> list[str]:
+        assert lease.may_not_act(read(), PAUSES)
+        self.done.append("fence")
+        return ["a"]
+
+    def settle(self, read: lease.ReadLease) -> list[str]:
+        assert read()
+        self.done.append("settle")
+        return ["a"]
+
+    def seen(self) -> Lease | None:
+        return self.last
+
+    def remember(self, lease: Lease) -> None:
+        self.last = lease
+
+
+def unreadable() -> Lease | None:
+    raise LeaseUnreadable("lease", "us-east-1", "no answer")
+
+
+def test_a_lease_that_is_not_answered_is_as_old_as_what_was_read_last() -> None:
+    """Failure covered: on_lease_unreachable = pause, and a Region whose table does not answer runs on for ever; or one
+    lost answer pauses everything."""
+    now = int(time.time())
+    fresh, old = Lease("us-east-1", 1, True, 0, now), Lease("us-east-1", 1, True, 0, now - 301)
+    for place, settings, done in (
+        (Noting(seen=fresh), PAUSES, []),
+        (Noting(seen=None), PAUSES, []),
+        (Noting(seen=old), SETTINGS, []),
+        (Noting(seen=old), PAUSES, ["fence"]),
+    ):
+        with pytest.raises(LeaseUnreadable):
+            guard.watch(place, unreadable, settings)
+        assert place.done == done
+
+
+def test_what_follows_from_a_lease_that_is_read() -> None:
+    now = int(time.time())
+    fresh, old = Lease("us-east-1", 1, True, 0, now), Lease("us-east-1", 1, True, 0, now - 301)
+    record = Record("us-east-1", 1, NOW.isoformat(), ["a"])
+    idle, stale, back = Noting(), Noting(), Noting(record)
+    assert guard.watch(idle, lambda: fresh, PAUSES) == guard.Watched(fresh)
+    assert (idle.done, idle.last) == ([], fresh)
+    assert guard.watch(stale, lambda: old, PAUSES) == guard.Watched(old, paused=["a"])
+    assert guard.watch(back, lambda: fresh, PAUSES) == guard.Watched(fresh, given_back=["a"])
+    kept = Noting()
+    assert guard.watch(kept, lambda: old, SETTINGS) == guard.Watched(old)
+    assert (kept.done, kept.last) == ([], None), "keep: nothing is done, and nothing remembered"
+
+
+def test_the_promise_of_the_fence_is_what_the_guard_keeps() -> None:
+    """It looks every period, and a run that starts at the end of one is over within the next."""
+    assert priority.FENCE_SECONDS == 2 * priority.GUARD_SECONDS
+    assert timedelta(seconds=priority.GUARD_SECONDS) > priority.GUARD_TIMEOUT
 
 
 def test_what_a_fenced_region_must_not_do_is_refused() -> None:
-    guard.refuse_if_held_elsewhere(None, SETTINGS)
-    guard.refuse_if_held_elsewhere(Lease("us-east-1", 3), SETTINGS)
+    lease.refuse_if_held_elsewhere(None, SETTINGS)
+    lease.refuse_if_held_elsewhere(Lease("us-east-1", 3), SETTINGS)
     with pytest.raises(ContinuityError, match=r"us-west-2 holds the lease \(token 2\), not us-east-1"):
-        guard.refuse_if_held_elsewhere(Lease("us-west-2", 2), SETTINGS)
+        lease.refuse_if_held_elsewhere(Lease("us-west-2", 2), SETTINGS)

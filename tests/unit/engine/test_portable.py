@@ -16,6 +16,7 @@ from moto import mock_aws
 from continuity import guard
 from continuity.catalog import Column, Table
 from continuity.errors import ContinuityError, DatabaseUnreachable, RestoreRefused, SnapshotDamaged
+from continuity.lease import Lease
 from continuity.manifest import ColumnEntry, ObjectEntry, TableEntry
 from continuity.portable import NAMED, expressions, listed
 from continuity.portable_rest import last_due, would_repeat
@@ -147,15 +148,15 @@ class Api:
     """A REST API of a few collections."""
 
     def __init__(self, **collections: list[dict[str, Any]]) -> None:
-        self.collections, self.paused = collections, list[str]()
+        self.collections, self.paused, self.unpaused = collections, list[str](), list[str]()
 
     def every(self, path: str, key: str, order_by: str, **query: Any) -> list[dict[str, Any]]:
         assert (path, bool(order_by)) == (f"/{key}", True)
+        query.pop("exclude_stale", None)
         return [dict(found) for found in self.collections[key] if all(found[name] == query[name] for name in query)]
 
     def set_paused(self, dag_id: str, paused: bool) -> bool:
-        assert paused
-        self.paused.append(dag_id)
+        (self.paused if paused else self.unpaused).append(dag_id)
         return dag_id != "unreachable"
 
 
@@ -180,10 +181,10 @@ def test_the_guard_fences_without_the_database_too() -> None:
     settings = Settings.parse(
         {**dict.fromkeys(("environment", "snapshot_bucket", "kms_key", "lease_table"), "x"), "region": "us-east-1"}
     )
-    leases = [guard.Lease("eu-west-1", 3)] * 20
+    leases = [Lease("eu-west-1", 3)] * 20
 
     def fence() -> list[str]:
-        return guard.fence_by_rest(api, sdk, leases.pop, settings)  # type: ignore[arg-type]
+        return guard.ByRest(api, sdk, settings).fence(leases.pop)  # type: ignore[arg-type]
 
     assert fence() == ["b", "a"]
     assert api.paused == ["b", "a"]
@@ -194,10 +195,35 @@ def test_the_guard_fences_without_the_database_too() -> None:
     assert record["paused"] == ["a", "b", "c", "unreachable"]
     assert api.paused == ["b", "a", "unreachable", "c"]
     api.paused.clear()
-    leases[:] = [guard.Lease("us-east-1", 4), *[guard.Lease("eu-west-1", 3)] * 2]
+    leases[:] = [Lease("us-east-1", 4), *[Lease("eu-west-1", 3)] * 2]
     listing[:] = [{"dag_id": "d", "paused": False}, {"dag_id": "e", "paused": False}]
     assert fence() == ["d"], "the lease moved here in between"
     assert api.paused == ["d"]
+
+
+def test_the_guard_gives_back_without_the_database_too() -> None:
+    listing = [{"dag_id": name, "paused": True} for name in ("a", "b", "was")]
+    api, sdk = Api(dags=listing), Sdk()
+    settings = Settings.parse(
+        {**dict.fromkeys(("environment", "snapshot_bucket", "kms_key", "lease_table"), "x"), "region": "us-east-1"}
+    )
+    record = {"holder": "eu-west-1", "token": 2, "fenced_at": "2026-01-01T00:00:00+00:00", "paused": ["a", "b", "gone"]}
+    sdk.variables["continuity_guard"] = json.dumps(record)
+    place = guard.ByRest(api, sdk, settings)  # type: ignore[arg-type]
+    back = Lease("us-east-1", 3, live=True, committed=1)
+    assert place.settle(lambda: Lease("us-east-1", 3, live=False)) == []
+    sdk.variables["continuity_drain"] = json.dumps({"drained_at": "x", "paused": []})
+    assert place.settle(lambda: back) == [], "what is drained is brought back first"
+    del sdk.variables["continuity_drain"]
+    moving = [Lease("eu-west-1", 4), back, back]
+    assert place.settle(moving.pop) == ["a"], "the lease moved away in between"
+    assert "continuity_guard" in sdk.variables
+    assert place.settle(lambda: back) == ["a", "b"]
+    assert api.unpaused == ["a", "a", "b"]
+    assert "continuity_guard" not in sdk.variables
+    sdk.variables["continuity_guard"] = json.dumps(record)
+    assert place.settle(lambda: Lease("us-east-1", 5, live=True, committed=2)) == [], "the other Region went live"
+    assert "continuity_guard" not in sdk.variables
 
 
 def test_only_a_database_that_may_come_back_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,6 +44,7 @@ def test_settings_as_terraform_writes_them(tmp_path: Path) -> None:
     assert settings.prune == Prune("0 4 * * *", 30)
     assert Settings.parse({**SETTINGS, "prune": {"schedule": None}}).prune == Prune(None, 90)
     assert settings.history_days is None
+    assert (settings.on_lease_unreachable, settings.lease_stale_minutes) == ("keep", 5)
     assert Settings.parse({**SETTINGS, "history_days": 30}).history_days == 30
     assert settings.catchup_after_sleep == "all"
     assert Settings.parse({**SETTINGS, "catchup_after_sleep": "none"}).catchup_after_sleep == "none"
@@ -87,6 +88,8 @@ def test_missing_settings_are_told(tmp_path: Path) -> None:
         ({"prune": {"days": 1}}, "settings.prune.days"),
         ({"history_days": 0}, "settings.history_days"),
         ({"catchup_after_sleep": "some"}, "settings.catchup_after_sleep"),
+        ({"on_lease_unreachable": "stop"}, "settings.on_lease_unreachable"),
+        ({"lease_stale_minutes": 0}, "settings.lease_stale_minutes"),
         ({"surprise": 1}, "settings.surprise"),
     ],
 )
