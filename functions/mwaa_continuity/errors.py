@@ -60,6 +60,10 @@ class QuestionClosed(ContinuityError):
     """Nobody waits for this answer: it was given already, came too late, or nothing was asked."""
 
 
+class NotGivenBack(ContinuityError):
+    """The lease stays where it is; the message says why."""
+
+
 class HibernationLost(ContinuityError):
     """The hibernation or resume does not belong to the execution that goes on with it."""
 

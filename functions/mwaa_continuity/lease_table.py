@@ -10,6 +10,8 @@ from mwaa_continuity import aws
 from mwaa_continuity.settings import optional_variable
 
 KEY: Final = {"pk": {"S": "lease"}, "sk": {"S": "lease"}}
+#: When the lease was last looked at in its home: what a replica shows of it says how old that replica is.
+MARK: Final = {"pk": {"S": "lease"}, "sk": {"S": "mark"}}
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,8 @@ class Lease:
     execution: str  #: ARN of the failover execution that took it, or ""
     locked: bool  #: the operator's "do not fail over"
     snapshot_id: str = ""  #: the snapshot that the failover under this lease restores, "" before it chose one
+    previous: str = ""  #: the Region that was live when this lease was taken, "" where none was, or nobody noted it
+    committed: int = 0  #: the token under which a Region last began to go live, 0 where nobody noted it
 
 
 def lease_of(item: Mapping[str, Any] | None) -> Lease:
@@ -48,6 +52,8 @@ def lease_of(item: Mapping[str, Any] | None) -> Lease:
         execution=string("execution"),
         locked=boolean("locked"),
         snapshot_id=string("snapshot_id"),
+        previous=string("previous"),
+        committed=integer("committed"),
     )
 
 

@@ -48,11 +48,11 @@ def test_a_failover_from_lease_to_live(region: Region, capsys: pytest.CaptureFix
     entered = region.entered(done["executionArn"])
     steps = [name for name in entered if name in {
         "TakeLease", "SelectSnapshot", "RecordSnapshot", "HideDags", "EnsureEnvironment", "HideDagsAgain", "Restore",
-        "RevealDags", "GoLive", "MarkLive",
+        "Commit", "RevealDags", "GoLive", "MarkLive",
     }]  # fmt: skip
     assert steps == [
         "TakeLease", "SelectSnapshot", "RecordSnapshot", "HideDags", "EnsureEnvironment", "HideDagsAgain", "Restore",
-        "RevealDags", "GoLive", "MarkLive",
+        "Commit", "RevealDags", "GoLive", "MarkLive",
     ]  # fmt: skip
     assert entered.count("WaitForEnvironment") >= 1
     assert entered.count("WaitForDags") >= 1

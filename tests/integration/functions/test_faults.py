@@ -297,6 +297,7 @@ WAYS = {
         {
             "TakeLease": End(None, PRIMARY),
             "RecordSnapshot": End(None, TAKEN),
+            "Commit": End(PAUSED, TAKEN),
             **{task: End(flags, TAKEN) for task, flags in NOT_YET.items()},
             "MarkLive": End(BEFORE, TAKEN),
         },

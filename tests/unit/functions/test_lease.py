@@ -12,11 +12,13 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from moto.dynamodb.models import DynamoDBBackend
 
-from mwaa_continuity import lease
-from mwaa_continuity.errors import BadInput, LeaseLost
-from tests.unit.functions.conftest import NAME, PRIMARY, SECONDARY, Account
+from mwaa_continuity import giving_back, lease
+from mwaa_continuity.errors import BadInput, LeaseLost, NotGivenBack
+from mwaa_continuity.lease_table import MARK
+from tests.unit.functions.conftest import LEASES, NAME, PRIMARY, SECONDARY, Account
 
 SNAPSHOT = "20261121T080000Z-1111bbbb"
 
@@ -194,6 +196,129 @@ def test_live_by_another_execution_is_refused(account: Account, machine: str) ->
     assert account.lease()["live"] is False
 
 
+def commit(arn: str) -> dict[str, Any]:
+    return lease.handler({"action": "commit", "execution": arn}, None)
+
+
+def give_back() -> dict[str, Any]:
+    return lease.handler({"action": "give_back", "reason": "the primary is fine, INC-1"}, None)
+
+
+def test_a_lease_under_which_nothing_went_live_is_given_back(account: Account, machine: str) -> None:
+    """Failure covered: a failover fails after it took the lease, and the primary is fenced for good."""
+    account.set_lease()
+    arn = execution(machine, "one", running=False)
+    take(arn)
+    record(arn)
+    assert give_back() == {"holder": PRIMARY, "token": 3}
+    written = account.lease()
+    assert (written["holder"], written["live"], written["committed"]) == (PRIMARY, True, "0")
+    assert (written["execution"], written["snapshot_id"], written["previous"]) == ("", "", "")
+    assert written["reason"] == "the primary is fine, INC-1"
+    assert abs(int(written["since"]) - time.time()) < 60
+    with pytest.raises(LeaseLost):
+        commit(arn)
+    assert take(execution(machine, "two"))["outcome"] == "cooling_down", "nobody takes it again at once"
+    assert take(execution(machine, "three"), force=True)["outcome"] == "taken"
+
+
+def test_the_operators_lock_outlives_a_lease_that_is_given_back(account: Account, machine: str) -> None:
+    """Failure covered: the check takes the failover up again while somebody gives the lease back."""
+    account.set_lease()
+    take(execution(machine, "one", running=False))
+    account.set_lease(holder=SECONDARY, token=2, live=False, previous=PRIMARY, locked=True)
+    assert read()["resumable"] is False
+    assert give_back()["holder"] == PRIMARY
+    assert account.lease()["locked"] is True
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"holder": PRIMARY, "live": True}, "us-east-1 holds the lease, not us-west-2"),
+        ({"live": True}, "us-west-2 went live under this lease"),
+        ({"committed": 2}, "or began to"),
+        ({"previous": ""}, "which Region was live before is not known"),
+    ],
+)
+def test_a_lease_that_was_used_is_not_given_back(account: Account, changed: dict[str, Any], why: str) -> None:
+    """Failure covered: the primary takes up again what the secondary has done since."""
+    account.set_lease(**({"holder": SECONDARY, "token": 2, "live": False, "previous": PRIMARY} | changed))
+    before = account.lease()
+    with pytest.raises(NotGivenBack, match=why):
+        give_back()
+    assert account.lease() == before
+
+
+def test_a_lease_is_not_given_back_under_a_failover_that_runs(account: Account, machine: str) -> None:
+    account.set_lease()
+    take(execution(machine, "one"))
+    with pytest.raises(NotGivenBack, match="runs: stop it, or let it end"):
+        give_back()
+    assert account.lease()["holder"] == SECONDARY
+
+
+def test_who_commits_in_between_keeps_the_lease(
+    account: Account, machine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Failure covered: the lease is given back while the failover goes live."""
+    account.set_lease()
+    arn = execution(machine, "one", running=False)
+    take(arn)
+    look = giving_back.why_not_given_back
+    monkeypatch.setattr(giving_back, "why_not_given_back", lambda *seen, **more: commit(arn) and look(*seen, **more))
+    with pytest.raises(NotGivenBack, match="changed meanwhile"):
+        give_back()
+    assert (account.lease()["holder"], account.lease()["committed"]) == (SECONDARY, "2")
+
+
+def test_what_was_committed_is_known_under_later_leases(account: Account, machine: str) -> None:
+    """Failure covered: the primary cannot tell that another Region was live since it was fenced."""
+    account.set_lease()
+    arn = execution(machine, "one", running=False)
+    take(arn)
+    assert account.lease()["previous"] == PRIMARY
+    assert commit(arn) == {"token": 2}
+    with pytest.raises(NotGivenBack):
+        give_back()
+    account.set_lease(holder=PRIMARY, token=3, committed=2)
+    take(execution(machine, "two"))
+    assert (account.lease()["token"], account.lease()["committed"]) == ("4", "2")
+
+
+def test_who_restored_before_it_took_the_lease_is_committed_with_it(account: Account, machine: str) -> None:
+    account.set_lease()
+    take(execution(machine, "one", running=False), commit=True, snapshot_id=SNAPSHOT)
+    assert account.lease()["committed"] == "2"
+    with pytest.raises(NotGivenBack, match="began to"):
+        give_back()
+
+
+def mark(account: Account) -> float | None:
+    item = account.dynamodb.get_item(TableName=LEASES, Key=MARK).get("Item")
+    return float(item["marked_at"]["N"]) if item else None
+
+
+def test_who_looks_at_the_lease_leaves_a_mark(account: Account) -> None:
+    """Failure covered: a Region that is cut off cannot tell its old copy of the lease from a new one."""
+    account.set_lease()
+    assert mark(account) is None
+    read()
+    found = mark(account)
+    assert found is not None
+    assert abs(found - time.time()) < 60
+
+
+def test_the_lease_is_read_though_no_mark_can_be_left(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    account.set_lease()
+
+    def refuse(*_arguments: Any, **_named: Any) -> None:
+        raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "UpdateItem")
+
+    monkeypatch.setattr(DynamoDBBackend, "update_item", refuse)
+    assert read()["holder"] == PRIMARY
+
+
 def test_read_before_any_failover(account: Account) -> None:
     account.set_lease()
     answer = read(scheduled_at="2026-11-21T08:15:00Z")
@@ -250,13 +375,16 @@ def test_read_while_the_failover_runs_and_after_it_failed(
 @pytest.mark.parametrize(
     ("event", "message"),
     [
-        ({}, "action is missing; accepted: one of live, read, record, take"),
-        ({"action": "steal"}, "action is 'steal'; accepted: one of live, read, record, take"),
+        ({}, "action is missing; accepted: one of commit, give_back, live, read, record, take"),
+        ({"action": "steal"}, "action is 'steal'; accepted: one of commit, give_back, live, read, record, take"),
         ({"action": "take", "reason": "x"}, "execution is missing"),
         ({"action": "take", "execution": 7, "reason": "x"}, "execution is a number"),
         ({"action": "take", "execution": "arn"}, "reason is missing"),
         ({"action": "take", "execution": "arn", "reason": "x", "force": "yes"}, "force is a string; accepted: true or"),
+        ({"action": "take", "execution": "arn", "reason": "x", "commit": 1}, "commit is a number; accepted: true or"),
         ({"action": "live"}, "execution is missing"),
+        ({"action": "commit"}, "execution is missing"),
+        ({"action": "give_back"}, "reason is missing"),
         ({"action": "record", "execution": "arn", "snapshot_id": "newest"}, "snapshot_id is 'newest'; accepted: YYYY"),
         ({"action": "record", "snapshot_id": SNAPSHOT}, "execution is missing"),
         ({"action": "read", "scheduled_at": "yesterday"}, "scheduled_at is a string of another form"),
