@@ -42,7 +42,10 @@ class Service(Protocol):
     app: WsgiApp
 
     def set_outage(self, region: str, down: bool) -> None:
-        """Kill (SIGKILL) what runs in the Region, or let it answer again."""
+        """Kill (SIGKILL) what runs in the Region, or start again what does not run."""
+
+    def regions_of(self, execution_role: str) -> frozenset[str]:
+        """Regions in which an environment runs under the role."""
 
     def environments(self) -> list[dict[str, Any]]:
         """What `GET /_local/environments` shows.

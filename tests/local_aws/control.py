@@ -11,6 +11,7 @@ from werkzeug.wrappers import Request, Response
 from tests.local_aws.contract import Service
 from tests.local_aws.faults import BadFault
 from tests.local_aws.platform import LocalPlatform
+from tests.local_aws.replica_views import ReplicaViews
 
 Fire = Callable[[str, str], None]
 Kill = Callable[[str], None]
@@ -35,6 +36,7 @@ class ControlApp:
         self._mwaa = mwaa
         self._fire = fire
         self._kill = kill
+        self._views = ReplicaViews()
         self._read: dict[str, Callable[[], Any]] = {
             "health": lambda: {"status": "ok", "down": platform.outages.down(), "mwaa": mwaa is not None},
             "events": platform.timeline.events,
@@ -76,15 +78,20 @@ class ControlApp:
         raise BadRequest(f"{request.method} {request.path}; accepted below /_local/: {', '.join(accepted)}")
 
     def _outage(self, body: dict[str, Any]) -> dict[str, Any]:
-        region, down = _text(body, "region"), body.get("down")
-        if not isinstance(down, bool):
-            raise BadRequest(f"down: {down!r}; accepted: true or false")
-        self._platform.outages.set(region, down)
+        region, down, cut_off = _text(body, "region"), body.get("down"), body.get("cut_off", False)
+        for name, given in (("down", down), ("cut_off", cut_off)):
+            if not isinstance(given, bool):
+                raise BadRequest(f"{name}: {given!r}; accepted: true or false")
+        if cut_off:
+            self._views.part(region)
+        self._platform.outages.set(region, bool(down), bool(cut_off))
         if down:
             self._kill(region)
-        if self._mwaa:
-            self._mwaa.set_outage(region, down)
-        self._platform.record("outage", region, down=down)
+        else:
+            self._views.join(region)
+        if self._mwaa and not cut_off:
+            self._mwaa.set_outage(region, bool(down))
+        self._platform.record("outage", region, down=down, cut_off=cut_off)
         return {"down": self._platform.outages.down()}
 
     def _fault(self, body: dict[str, Any]) -> dict[str, Any]:

@@ -12,24 +12,31 @@ GLOBAL_SERVICES = frozenset({"iam", "route53", "cloudfront", "organizations", "b
 
 
 class Outages:
-    """The set of Regions that are switched off."""
+    """The set of Regions that are switched off, and which of them are only cut off: they live on by themselves."""
 
     def __init__(self) -> None:
-        self._down: set[str] = set()
+        self._down: dict[str, bool] = {}
         self._lock = threading.Lock()
 
-    def set(self, region: str, down: bool) -> None:
+    def set(self, region: str, down: bool, cut_off: bool = False) -> None:
         """Switch a Region off (`down`) or on again."""
         with self._lock:
             if down:
-                self._down.add(region)
+                self._down[region] = cut_off
             else:
-                self._down.discard(region)
+                self._down.pop(region, None)
 
     def is_down(self, region: str) -> bool:
         """Whether the Region is switched off."""
         with self._lock:
             return region in self._down
+
+    def reachable(self, region: str, inside: frozenset[str] = frozenset()) -> bool:
+        """Whether the Region answers who is inside of these ones: one that is cut off answers those in it, and they
+        reach nothing else."""
+        with self._lock:
+            apart = any(self._down.get(own) for own in inside - {region})
+            return not apart and (region not in self._down or (self._down[region] and region in inside))
 
     def down(self) -> list[str]:
         """Every Region that is switched off, sorted."""

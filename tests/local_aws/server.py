@@ -102,7 +102,11 @@ class Application:
         regions = [] if call.service in GLOBAL_SERVICES else [call.region]
         if call.service == "s3" and (home := home_region(call.params.get("Bucket", ""))):
             regions.append(home)
-        if any(self._platform.is_down(region) for region in regions):
+        if not self._platform.outages.down():
+            return
+        role = role_behind(call.access_key)
+        inside = self._mwaa.regions_of(role) if self._mwaa and role else frozenset[str]()
+        if not all(self._platform.outages.reachable(region, inside) for region in regions):
             reset_connection(environ)
 
     def _denial(self, environ: dict[str, Any], call: Call) -> Response | None:

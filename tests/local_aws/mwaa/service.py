@@ -67,12 +67,17 @@ class MwaaService:
         return response(environ, start_response)
 
     def set_outage(self, region: str, down: bool) -> None:
-        """Kill (SIGKILL) every Airflow of the Region, or start them again on their databases."""
+        """Kill (SIGKILL) every Airflow of the Region, or start those again on their databases that do not run."""
         for live in self._of_region(region):
             if down:
                 live.kill()
-            elif live.environment.status in rules.SERVING:
+            elif live.runner is None and live.environment.status in rules.SERVING:
                 self._transitions.bring_back(live)
+
+    def regions_of(self, execution_role: str) -> frozenset[str]:
+        """Regions in which an environment runs under the role."""
+        own = [live.environment for live in self._all()]
+        return frozenset(e.region for e in own if e.document["ExecutionRoleArn"] == execution_role)
 
     def environments(self) -> list[dict[str, Any]]:
         """Every environment with what test equipment may see of it, secrets included."""

@@ -10,8 +10,10 @@ from tests.rehearsal.scenarios.drill import Drill
 from tests.rehearsal.scenarios.failback import Failback
 from tests.rehearsal.scenarios.hibernate import Hibernate
 from tests.rehearsal.scenarios.hot_standby import HotStandby
+from tests.rehearsal.scenarios.split_brain import SplitBrain
 from tests.rehearsal.scenarios.warm_standby import WarmStandby
 
 SCENARIOS: Mapping[str, type[Scenario]] = {
-    scenario.name: scenario for scenario in (BackupRestore, Drill, Failback, Hibernate, HotStandby, WarmStandby)
+    scenario.name: scenario
+    for scenario in (BackupRestore, Drill, Failback, Hibernate, HotStandby, SplitBrain, WarmStandby)
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.rehearsal.report import Check, Report, Story
-from tests.rehearsal.scenarios import backup_restore, failback, hibernate
+from tests.rehearsal.scenarios import backup_restore, failback, hibernate, split_brain
 
 OUTAGE = 1_780_000_000.0
 
@@ -25,6 +25,12 @@ def lost(creation_seconds: float = 21) -> Story:
         live=OUTAGE + 216,
         first_new_run=OUTAGE + 219,
     ).story()
+
+
+def cut_off() -> Story:
+    """Of a Region that was cut off, worked on, and was fenced when it was back."""
+    last = split_brain.Start(OUTAGE + 301, "database: every_minute scheduled__2026-01-01T00:00:00+00:00 second -1")
+    return split_brain.Fence(OUTAGE + 260, OUTAGE + 298, 28, last).story(lost(), OUTAGE + 216)
 
 
 def slept() -> Story:
@@ -78,6 +84,7 @@ def sample_report(mismatched: int = 0, scenario: str = "backup_restore") -> Repo
         "failback": returned,
         "hibernate": slept,
         "hot_standby": stood_by,
+        "split_brain": cut_off,
         "warm_standby": stood_by,
     }
     return Report(
