@@ -296,8 +296,11 @@ def test_going_live_waits_for_the_lease(sides: Callable[..., Side], lease_table:
 
         looks.clear()
         moves_at, moves_to = 3, REGION
+        document = json.dumps({"holder": OTHER, "token": 1, "fenced_at": "", "paused": ["was_paused"]})
+        ask(side, "INSERT INTO variable (key, val, is_encrypted) VALUES ('continuity_guard', %s, false)", document)
         assert go_live(target, found, side.parsed(), 60, poll_seconds=0.05, check=check).unpaused == 4
         assert len(looks) == 4
+        assert record(side) is None, "the flags are the snapshot's"
 
 
 @pytest.mark.any_airflow
