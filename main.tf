@@ -164,6 +164,7 @@ module "observability" {
   verdict_every_minute       = var.heartbeat.schedule == "rate(1 minute)" && var.failover.health_function_arn == null
   snapshot_age_limit_minutes = local.max_age_minutes
   hibernates                 = var.hibernation != null
+  smokes                     = try(var.hibernation.smoke, null) != null
   keeps_standby              = local.keeps_standby
   refreshes                  = local.refreshes
 }

@@ -75,6 +75,19 @@ locals {
     },
   ] : widget if var.hibernates]
 
+  smoke_widgets = [for widget in [
+    {
+      type = "metric"
+      properties = {
+        title   = "Smoke runs after a resume that did not succeed"
+        region  = local.region
+        view    = "timeSeries"
+        period  = 86400
+        metrics = [["MwaaContinuity", "SmokeFailed", "Environment", var.name, { stat = "Sum" }]]
+      }
+    },
+  ] : widget if var.smokes]
+
   own_widgets = [
     {
       type = "metric"
@@ -115,7 +128,7 @@ locals {
 
   # Three in a row of the 24 columns, below the alarms.
   widgets = [
-    for place, widget in concat(local.graph_widgets, local.sleep_widgets, local.own_widgets) :
+    for place, widget in concat(local.graph_widgets, local.sleep_widgets, local.smoke_widgets, local.own_widgets) :
     merge(widget, { x = place % 3 * 8, y = 3 + floor(place / 3) * 6, width = 8, height = 6 })
   ]
 }

@@ -92,6 +92,13 @@ variable "verdict_every_minute" {
   nullable    = false
 }
 
+variable "smokes" {
+  type        = bool
+  description = "Whether a smoke run follows a resume, so that its outcome is published."
+  default     = false
+  nullable    = false
+}
+
 variable "hibernates" {
   type        = bool
   description = "Whether the environment is away at times: no snapshot is due then."

@@ -227,6 +227,24 @@ run "an_environment_that_sleeps_says_so_and_takes_no_snapshots" {
     condition     = aws_cloudwatch_metric_alarm.snapshot_age.treat_missing_data == "notBreaching"
     error_message = "A night without snapshots is no alarm while the environment sleeps."
   }
+
+  assert {
+    condition     = !strcontains(aws_cloudwatch_dashboard.this[0].dashboard_body, "SmokeFailed")
+    error_message = "Without a smoke run nothing is published of any."
+  }
+}
+
+run "a_smoke_run_is_shown" {
+  variables {
+    role       = "standalone"
+    hibernates = true
+    smokes     = true
+  }
+
+  assert {
+    condition     = strcontains(aws_cloudwatch_dashboard.this[0].dashboard_body, "SmokeFailed")
+    error_message = "The dashboard shows how smoke runs ended."
+  }
 }
 
 run "a_secondary_that_could_not_take_over_is_told" {
