@@ -17,6 +17,7 @@ locals {
 
   approval_function_variables = {
     PRIMARY_REGION = local.primary_region
+    LEASE_REGION   = local.lease_region
     ANSWER_SECONDS = tostring(local.approval.minutes * 60)
     REST_SECONDS   = tostring(local.approval.again_minutes * 60)
     WITHOUT_ANSWER = local.approval.without_answer
