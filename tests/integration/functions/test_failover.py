@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from mwaa_continuity import visibility
+from mwaa_continuity import lease, visibility
+from mwaa_continuity.errors import NotGivenBack
 from tests.integration.functions.machines import (
     IGNORE,
     PARSED,
@@ -23,7 +24,7 @@ from tests.integration.functions.machines import (
     without_long_waits,
 )
 from tests.tools.state_machine_templates import example_variables, render
-from tests.unit.functions.conftest import BINDING, DAGS, NAME, SECONDARY, SECRET_OPTION, environment
+from tests.unit.functions.conftest import BINDING, DAGS, NAME, PRIMARY, SECONDARY, SECRET_OPTION, environment
 
 
 def test_a_failover_from_lease_to_live(region: Region, capsys: pytest.CaptureFixture[str]) -> None:
@@ -239,6 +240,30 @@ def test_a_restore_that_fails_leaves_its_cause_and_is_tried_once_more(region: Re
     lease = region.account.lease()
     assert (lease["holder"], lease["live"]) == (SECONDARY, False)
     assert IGNORE in region.account.objects(DAGS), "user DAGs stay hidden until their state is there"
+
+
+def test_a_failover_that_failed_gives_the_lease_back_and_one_that_went_live_does_not(region: Region) -> None:
+    """Failure covered: a failover fails after it took the lease, and the primary stays fenced though it is fine."""
+    region.deploy()
+    region.account.mwaa.environments[SECONDARY, NAME] = environment(SECONDARY)
+    region.account.mwaa.dags |= {"continuity_restore": dict(PARSED), "continuity_go_live": dict(PARSED)}
+
+    def fail() -> dict[str, Any]:
+        raise RuntimeError("Continuity.RestoreFailed")
+
+    region.answer_dags({"continuity_restore": fail})
+    assert region.run("failover")["status"] == "FAILED"
+    order = {"action": "give_back", "reason": "the primary is fine"}
+    assert lease.handler(order, None) == {"holder": PRIMARY, "token": 3}
+    found = region.account.lease()
+    assert (found["live"], found["committed"]) == (True, "0"), "what the guard of the primary goes by"
+
+    region.answer_dags({"continuity_restore": restored, "continuity_go_live": gone_live})
+    assert region.run("failover", "again", force=True)["status"] == "SUCCEEDED"
+    found = region.account.lease()
+    assert (found["holder"], found["token"], found["live"], found["committed"]) == (SECONDARY, "4", True, "4")
+    with pytest.raises(NotGivenBack, match="us-west-2 went live under this lease"):
+        lease.handler(order, None)
 
 
 @pytest.mark.parametrize(
