@@ -25,7 +25,6 @@ locals {
       { title = "Drills that failed or missed a promise", metrics = ["DrillsFailed"], limit = null, shown = contains(keys(var.function_arns), "drill") },
       { title = "Events delivered and refused", metrics = ["EventsDelivered", "EventsRefused"], limit = null, shown = var.takes_events },
       { title = "How long the oldest event waits for an environment that is not asleep (s)", metrics = ["EventWaitSeconds"], limit = null, shown = var.takes_events },
-      { title = "Runs of the smoke DAG that failed after a sleep", metrics = ["SmokeFailed"], limit = null, shown = var.hibernates },
       { title = "Standby in step with its spec (1: it is)", metrics = ["StandbyInStep"], limit = null, shown = var.keeps_standby },
       { title = "Age of the state in the standby (s)", metrics = ["StandbyAgeSeconds"], limit = var.snapshot_age_limit_minutes * 60, shown = var.refreshes },
     ] : graph if graph.shown
