@@ -165,6 +165,35 @@ module "observability" {
   snapshot_age_limit_minutes = local.max_age_minutes
   hibernates                 = var.hibernation != null
   smokes                     = try(var.hibernation.smoke, null) != null
+  takes_events               = var.event_trigger != null
   keeps_standby              = local.keeps_standby
   refreshes                  = local.refreshes
+}
+
+module "event_trigger" {
+  source = "./modules/event-trigger"
+  count  = var.event_trigger == null ? 0 : 1
+
+  name   = var.name
+  prefix = local.prefix
+  tags   = var.tags
+  rules  = var.event_trigger.rules
+
+  known_by           = var.role != "standalone" ? "lease" : var.hibernation != null ? "hibernation" : "environment"
+  ledger_table       = { name = module.continuity.lease_table.name }
+  resume_machine_arn = var.event_trigger.wake ? module.continuity.state_machine_arns["resume"] : null
+  key_arn            = module.storage.key_arn
+  calls_per_second   = var.event_trigger.calls_per_second
+  max_concurrency    = var.event_trigger.max_concurrency
+  max_age_minutes    = var.event_trigger.max_age_minutes
+  alarm_topic_arn    = module.observability.topic_arn
+  topic_arns         = var.event_trigger.topic_arns
+  function_package   = var.function_package
+  function_roles     = var.function_roles
+  log_retention_days = var.log_retention_days
+
+  network = var.environment.webserver_access_mode != "PRIVATE_ONLY" ? null : {
+    subnet_ids         = local.network.subnet_ids
+    security_group_ids = [module.continuity.functions_security_group_id]
+  }
 }

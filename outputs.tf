@@ -108,6 +108,11 @@ output "topic_arn" {
   value       = module.observability.topic_arn
 }
 
+output "event_queue" {
+  description = "The queue of `event_trigger` and the one for what could not be delivered: ARN and URL of each; null without it."
+  value       = var.event_trigger == null ? null : { events = module.event_trigger[0].queue, dead_letters = module.event_trigger[0].dead_letter_queue }
+}
+
 output "dashboard_name" {
   description = "Name of the CloudWatch dashboard; null with `dashboard = false`."
   value       = module.observability.dashboard_name

@@ -30,6 +30,19 @@ run "hibernation" {
   }
 }
 
+run "event_trigger" {
+  command = plan
+
+  module {
+    source = "./examples/event-trigger"
+  }
+
+  assert {
+    condition     = keys(output.event_queue) == ["dead_letters", "events"]
+    error_message = "The example tells its queues."
+  }
+}
+
 run "private_network" {
   command = plan
 

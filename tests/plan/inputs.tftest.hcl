@@ -626,3 +626,26 @@ run "half_a_minute_of_recovery_is_refused" {
 
   expect_failures = [var.drill]
 }
+
+run "waking_what_does_not_hibernate_is_refused" {
+  command = plan
+
+  variables {
+    event_trigger = { wake = true, rules = [{ name = "orders", buckets = ["landing"], dag_id = "load" }] }
+  }
+
+  expect_failures = [var.event_trigger]
+}
+
+run "events_are_delivered_where_the_lease_is" {
+  command = plan
+
+  variables {
+    event_trigger = { rules = [{ name = "orders", buckets = ["landing"], dag_id = "load" }] }
+  }
+
+  assert {
+    condition     = keys(output.event_queue) == ["dead_letters", "events"]
+    error_message = "A secondary has a queue of its own, for the events of its Region."
+  }
+}
