@@ -106,8 +106,8 @@ def skip(cursor: Any, catalog: Catalog, dag_ids: Iterable[str], choice: Choice) 
     last = _latest(cursor, catalog, wanted)
     unfinished = _unfinished(cursor, wanted)
     for dag_id in wanted:
-        document = _serialized(cursor, catalog, dag_id)
         try:
+            document = _serialized(cursor, catalog, dag_id)
             found = missed(choice.open_schedule(document), last.get(dag_id), choice, now)
         except NoSchedule as why:
             kept[dag_id] = str(why)
@@ -192,7 +192,7 @@ def _unfinished(cursor: Any, dag_ids: list[str]) -> set[str]:
 
 
 def _serialized(cursor: Any, catalog: Catalog, dag_id: str) -> Any:
-    """The newest serialized form of a DAG."""
+    """The newest serialized form of a DAG. Raises NoSchedule where there is none."""
     newest = "created_at" if catalog["serialized_dag"].has("created_at") else "last_updated"
     cursor.execute(
         sql.SQL("SELECT data, data_compressed FROM serialized_dag WHERE dag_id = %s ORDER BY {} DESC LIMIT 1").format(
@@ -200,7 +200,10 @@ def _serialized(cursor: Any, catalog: Catalog, dag_id: str) -> Any:
         ),
         (dag_id,),
     )
-    return plain(*cursor.fetchone())
+    row = cursor.fetchone()
+    if row is None:
+        raise NoSchedule("it was not parsed here")
+    return plain(*row)
 
 
 def _mark(cursor: Any, catalog: Catalog, dag_id: str, runs: Iterable[Due], now: datetime) -> None:

@@ -59,6 +59,8 @@ TIMED = {
 }
 #: A sensor that is rescheduled counts its `timeout` from the first of these rows.
 POKES = "task_reschedule"
+#: Why runs of an environment that did not sleep are all made up for.
+NOT_PUT_AWAY = "it was not put away"
 
 
 @dataclass(frozen=True)
@@ -294,12 +296,19 @@ def _skip(
     flags: dict[str, bool],
     open_schedule: Open,
 ) -> None:
-    """Leave out what is not made up for of the DAGs that are unpaused now, and note it in the ledger."""
+    """Leave out what is not made up for of the DAGs that are unpaused now, and note it in the ledger.
+
+    Only an environment that was put away slept: what fell due after another cut was lost with it. What no file made a
+    DAG at the cut has no schedule here.
+    """
     if settings.catchup_after_sleep != ALL_RUNS:
-        since = datetime.fromisoformat(manifest.drained_at or manifest.cut_at)
-        choice = catchup.Choice(settings.catchup_after_sleep, since, open_schedule)
-        unpaused = sorted(dag_id for dag_id, paused in flags.items() if not paused)
-        skipped = catchup.skip(cursor, catalog, unpaused, choice)
+        unpaused = sorted(dag_id for dag_id, paused in flags.items() if not paused and dag_id not in ledger.inactive)
+        if manifest.drained_at:
+            since = datetime.fromisoformat(manifest.drained_at)
+            choice = catchup.Choice(settings.catchup_after_sleep, since, open_schedule)
+            skipped = catchup.skip(cursor, catalog, unpaused, choice)
+        else:
+            skipped = Skipped(kept=dict.fromkeys(unpaused, NOT_PUT_AWAY))
         ledger.skipped |= skipped.runs
         ledger.not_skipped |= skipped.kept
         for dag_id, why in skipped.kept.items():
