@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,13 +24,22 @@ from mwaa_continuity.trigger_delivery import Delivery, Pace, PacedApi
 from mwaa_continuity.trigger_events import BadEvent, TriggerEvent, unwrap
 from mwaa_continuity.trigger_gate import Closed, Gate
 from mwaa_continuity.trigger_ledger import Ledger
-from mwaa_continuity.trigger_queue import LATER, RENEWED_AFTER_SECONDS, SOON, Message, Queues, messages_of
+from mwaa_continuity.trigger_queue import (
+    FORGOTTEN_AFTER_SECONDS,
+    LATER,
+    RENEWED_AFTER_SECONDS,
+    SOON,
+    Message,
+    Queues,
+    messages_of,
+)
 from mwaa_continuity.trigger_rules import Rule, read_rules, rules_for
 
 #: No delivery is begun later in an invocation, which may last two minutes.
 BATCH_SECONDS: Final = 60
-#: A Region that does not deliver forgets an event so long after the other one delivered it.
-SETTLED_SECONDS: Final = 86400
+#: A Region that does not deliver forgets an event so long after the other one delivered it: longer ago than the cut of
+#: any snapshot that a failover would still restore.
+SETTLED_SECONDS: Final = 7 * 86400
 #: HTTP statuses that say something of the caller, not of the event; 0: refused before it got to Airflow.
 NOT_THE_EVENTS_FAULT: Final = frozenset({0, 401, 403, 408, 429})
 
@@ -38,7 +47,7 @@ NOT_THE_EVENTS_FAULT: Final = frozenset({0, 401, 403, 408, 429})
 class NotNow(Exception):
     """A delivery is to be tried again: after at most `longest` seconds, or after exactly `seconds`.
 
-    `kept`: for as long as it takes, else for as long as the queue keeps messages.
+    `kept`: for as long as it takes, else until `FORGOTTEN_AFTER_SECONDS`.
     """
 
     def __init__(self, why: str, longest: int = LATER, seconds: int = 0, *, kept: bool = True) -> None:
@@ -194,14 +203,33 @@ class Batch:
         return bool(done_at) and time.time() - done_at > SETTLED_SECONDS
 
     def _put_back(self, message: Message, later: NotNow) -> bool:
-        if later.kept and time.time() - message.sent > RENEWED_AFTER_SECONDS:
-            self.queues.renew(message)
+        now = time.time()
+        if not later.kept and now - message.first_sent > FORGOTTEN_AFTER_SECONDS:
+            self.log.warning("forgotten", why=str(later), key=message.id)
             return True
         try:
+            if now - message.sent > RENEWED_AFTER_SECONDS:
+                self._renew(message)
+                return True
             self.queues.put_back(message, later.seconds or message.wait(later.longest))
         except (BotoCoreError, ClientError) as error:  # then it is shown when the queue's own time is over
             self.log.warning("not put back", error=str(aws.translated(error)), key=message.id)
         return False
+
+    def _renew(self, message: Message) -> None:
+        """Send a message again, and keep what the ledger knows of it as long as a new one."""
+        for event, rule in self._told_by(message):
+            self.ledger.keep(event.id, rule.name)
+        self.queues.renew(message)
+
+    def _told_by(self, message: Message) -> Iterator[tuple[TriggerEvent, Rule]]:
+        for event in unwrap(message.body):
+            if isinstance(event, BadEvent):
+                continue
+            try:
+                yield from ((event, rule) for rule in rules_for(event, self.rules))
+            except BadEvent:
+                continue  # refused when the message comes again
 
     def publish(self) -> None:
         """Publish what was done, and how long the oldest event has waited for Airflow."""

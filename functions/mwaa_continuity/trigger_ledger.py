@@ -16,7 +16,7 @@ from mwaa_continuity import aws
 
 #: Longer than the function may run (two minutes) and InvokeRestApi may take to give up.
 CLAIM_SECONDS: Final = 180
-#: How long an item is kept: longer than any queue keeps a message.
+#: How long an item is kept: longer than a message waits before it is renewed, and its items with it.
 KEPT_SECONDS: Final = 30 * 86400
 
 
@@ -135,6 +135,20 @@ class Ledger:
             ExpressionAttributeValues={**owner, ":nobody": {"N": "0"}},
             **owned,
         )
+
+    def keep(self, event_id: str, rule: str) -> None:
+        """Keep an item, if there is one, as long as a new one."""
+        try:
+            self.dynamodb.update_item(
+                TableName=self.table,
+                Key=self.key(event_id, rule),
+                UpdateExpression="SET expires_at = :expires",
+                ConditionExpression="attribute_exists(pk)",
+                ExpressionAttributeValues={":expires": {"N": str(int(time.time()) + KEPT_SECONDS)}},
+            )
+        except ClientError as error:
+            if aws.code(error) != "ConditionalCheckFailedException":
+                raise
 
     def done_at(self, event_id: str, rule: str) -> int:
         """Epoch seconds of the delivery, 0 where there was none."""

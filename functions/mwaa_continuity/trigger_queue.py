@@ -14,8 +14,11 @@ from mwaa_continuity.events import Event
 from mwaa_continuity.settings import variable
 from mwaa_continuity.trigger_events import BadEvent
 
-#: A message that waited for so long is sent again: the queue keeps it for 14 days, and lets it be received 1000 times.
-RENEWED_AFTER_SECONDS: Final = 7 * 86400
+#: A message that waited for so long is sent again: the queue keeps it for 14 days, and lets it be received 1000 times,
+#: which one that is looked at every half `LATER` at the least reaches after 5.2 days.
+RENEWED_AFTER_SECONDS: Final = 5 * 86400
+#: A Region that does not deliver forgets a message that was first sent so long ago.
+FORGOTTEN_AFTER_SECONDS: Final = 14 * 86400
 FIRST_WAIT_SECONDS: Final = 15
 #: The longest that a message waits before it is looked at again, in seconds.
 SOON: Final = 120
