@@ -17,6 +17,8 @@ from mwaa_continuity.errors import ContinuityError
 #: Kinds of events of S3, as EventBridge calls them, by the first part of the name in S3's own notifications.
 KINDS: Final[Mapping[str, str]] = {"ObjectCreated": "Object Created", "ObjectRemoved": "Object Deleted"}
 CREATED: Final = "Object Created"
+#: Kinds that happen once to a version of an object; others, such as a restore or new tags, happen again.
+ONCE_A_VERSION: Final = frozenset({CREATED, "Object Deleted"})
 
 
 class BadEvent(ContinuityError):
@@ -128,16 +130,22 @@ def of_object(
     rule: str = "",
     raw: Mapping[str, Any],
 ) -> TriggerEvent:
-    """An event of S3. A version is the same object in the bucket of another Region that it is replicated to."""
+    """An event of S3. A version is created once, also in the bucket of another Region that it is replicated to."""
     key = happened.get("key")
     if not (isinstance(bucket, str) and bucket and isinstance(key, str) and key) or "\0" in key:
         raise BadEvent("malformed", "an event of S3 needs the names of a bucket and a key")
     version = happened.get("version-id")
-    if isinstance(version, str) and version not in ("", "null"):
-        same = identity("version", kind, key, version)
-    else:
+    if not (isinstance(version, str) and version not in ("", "null")):
         version = None
+    if kind in ONCE_A_VERSION and version:
+        same = identity("version", kind, key, version)
+    elif kind in ONCE_A_VERSION:
         order = happened.get("sequencer") or f"{happened.get('etag')} {where.get('time')}"
+        same = identity("object", kind, bucket, key, order)
+    elif isinstance(where.get("id"), str) and where["id"]:
+        same = identity("bridge", where["id"])
+    else:
+        order = f"{version} {happened.get('sequencer')} {where.get('time')}"
         same = identity("object", kind, bucket, key, order)
     content = {
         "kind": kind,

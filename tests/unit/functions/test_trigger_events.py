@@ -66,6 +66,22 @@ def test_what_makes_an_event_another(other: dict[str, Any], same: bool) -> None:
     assert (one(other).id == one(bridge_event(KEY)).id) is same
 
 
+def test_what_happens_again_to_a_version_is_another_event() -> None:
+    """Failure covered: the second restore of an archived object was taken for the first."""
+
+    def restored(number: str) -> str:
+        return one(bridge_event(KEY, **{"detail-type": "Object Restore Completed", "id": number})).id
+
+    def told_by_s3(at: str) -> str:
+        document = notification(ENCODED)
+        document["Records"][0] |= {"eventName": "ObjectRestore:Completed", "eventTime": at}
+        return one(document).id
+
+    assert restored("1") == restored("1") != restored("2")
+    assert told_by_s3("2026-11-21T08:00:00.000Z") == told_by_s3("2026-11-21T08:00:00.000Z")
+    assert told_by_s3("2026-11-21T08:00:00.000Z") != told_by_s3("2026-11-22T08:00:00.000Z")
+
+
 @pytest.mark.parametrize("version", ["null", "", None])
 def test_without_versions_bucket_and_sequencer_tell_events(version: str | None) -> None:
     def unversioned(bucket: str, sequencer: str) -> str:
