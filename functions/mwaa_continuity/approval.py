@@ -111,7 +111,10 @@ def refuse(event: Event, log: Log) -> Result:
 
 
 def give(event: Event, state: str, said: Result, log: Log) -> Result:
-    """Keep the first answer and hand it over; the same one again is handed over once more, in case it got lost."""
+    """Keep the first answer and hand it over; the same one again is handed over once more, in case it got lost.
+
+    Raises QuestionClosed, each time, where the other answer was given, or where this one reached nobody.
+    """
     settings = Settings.read()
     bucket, table = variable("SNAPSHOT_BUCKET"), variable("LEASE_TABLE")
     rest_seconds = whole_number("REST_SECONDS")
@@ -123,11 +126,14 @@ def give(event: Event, state: str, said: Result, log: Log) -> Result:
     first = seen.state == OPEN
     if not first and seen.state != state:
         raise QuestionClosed(f"the question {request_id} was {seen.state} already")
-    if first and not write_question(dynamodb, table, seen, answered(seen, state, int(time.time()), rest_seconds)):
+    kept = answered(seen, state, int(time.time()), rest_seconds) if first else seen
+    if first and not write_question(dynamodb, table, seen, kept):
         raise Transient("the question changed while it was being answered")
     stored = read_object(aws.client("s3"), bucket, f"work/{settings.environment}/{request_id}.json")
     waits = stored is not None and answer(json.loads(stored.body)["task_token"], said)
-    if first and not waits:
+    if waits and not kept.handed_over:
+        write_question(dynamodb, table, kept, replace(kept, handed_over=True))
+    if not waits and not kept.handed_over:
         raise QuestionClosed(f"nobody waits for an answer to {request_id} any more: it came too late")
     log.info("answered", outcome=state)
     return {"outcome": state, "request_id": request_id}

@@ -17,6 +17,8 @@ REFUSED: Final = "refused"
 
 #: An approved failover looks at the primary again and takes the lease; meanwhile nobody is asked about the next one.
 APPROVED_REST_SECONDS: Final = 300
+#: Asking takes a few seconds, its repetitions included; a question without a notice after that never had one.
+UNTOLD_SECONDS: Final = 120
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Question:
     asked_at: int  #: epoch seconds
     again_at: int  #: epoch seconds before which nobody is asked again
     told: bool  #: whether its notice went out
+    handed_over: bool = False  #: whether the failover took the answer
 
 
 def read_question(dynamodb: Any, table: str) -> Question | None:
@@ -41,12 +44,17 @@ def read_question(dynamodb: Any, table: str) -> Question | None:
         asked_at=int(item["asked_at"]["N"]),
         again_at=int(item["again_at"]["N"]),
         told=item["told"]["BOOL"],
+        handed_over="handed_over" in item,
     )
 
 
 def stands(question: Question | None, now: float) -> bool:
-    """Whether the question, or the answer to it, keeps the heartbeat check from having another one asked."""
-    return question is not None and now < question.again_at
+    """Whether the question, or the answer to it, keeps the heartbeat check from having another one asked. One that
+    nobody was told of cannot be answered, and keeps it for a moment only."""
+    if question is None:
+        return False
+    untold = question.state == OPEN and not question.told
+    return now < (question.asked_at + UNTOLD_SECONDS if untold else question.again_at)
 
 
 def asked(seen: Question | None, request_id: str, now: int, *, seconds: int, rest_seconds: int) -> Question | None:
@@ -86,8 +94,11 @@ def write_question(dynamodb: Any, table: str, seen: Question | None, wanted: Que
 
 
 def attributes(question: Question) -> dict[str, Any]:
-    """The attributes of the item in DynamoDB's notation."""
-    return {name: notation(value) for name, value in asdict(question).items()}
+    """The attributes of the item in DynamoDB's notation. `handed_over` is there or not."""
+    values = asdict(question)
+    if not question.handed_over:
+        del values["handed_over"]
+    return {name: notation(value) for name, value in values.items()}
 
 
 def notation(value: object) -> dict[str, Any]:

@@ -173,7 +173,7 @@ def test_going_live_leaves_out_what_fell_due_and_says_so(sides: Callable[..., Si
     record = json.dumps({"drained_at": drained_at.isoformat(), "paused": []})
     add(source, "variable", {"key": DRAIN, "val": record, "is_encrypted": False})
     deleted = "is_stale" if not is_airflow_2(source) else "NOT is_active"
-    gone = ask(source, f"UPDATE dag SET is_paused = false WHERE {deleted} RETURNING dag_id")
+    gone = ask(source, f"UPDATE dag SET is_paused = false WHERE {deleted} RETURNING dag_id")  # noqa: S608
     assert gone
     manifest = source.snapshot(SNAPSHOT)
     assert manifest.drained_at == drained_at.isoformat()

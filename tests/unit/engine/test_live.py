@@ -18,7 +18,7 @@ SETTINGS = replace(Settings("env", "us-east-1", "bucket", "key", "lease"), catch
 class NoMarks:
     """A cursor that finds no marks."""
 
-    def execute(self, statement: str, values: tuple[str, ...]) -> None:
+    def execute(self, statement: str, _values: tuple[str, ...]) -> None:
         assert "FROM dag_run" in statement, "nothing else is asked"
 
     def fetchall(self) -> list[Any]:
