@@ -68,7 +68,8 @@ resource "aws_cloudwatch_event_target" "this" {
     input_template = "{\"rule\":\"${each.key}\",\"event\":<aws.events.event.json>}"
   }
 
-  depends_on = [aws_sqs_queue_policy.events]
+  # The function last: the first events of a new rule must find one that knows the rule.
+  depends_on = [aws_sqs_queue_policy.events, aws_lambda_function.this]
 }
 
 resource "aws_sqs_queue" "events" {

@@ -30,7 +30,7 @@ variable "rules" {
     - `name`: of the rule,
     - `buckets`, `prefix`, `suffix`: new objects in any of these buckets whose keys begin and end so; the buckets must send their events to EventBridge, or notify the queue,
     - `pattern`: in the place of these three, an event pattern of EventBridge as JSON, for any source,
-    - `dataset`: the URI of the dataset (Airflow 3: asset) that gets an event, or
+    - `dataset`: the URI of the dataset (Airflow 3: asset) that gets an event, as Airflow shows it, or
     - `dag_id`: the DAG of which a run is started.
   EOT
   nullable    = false
@@ -60,6 +60,13 @@ variable "rules" {
   validation {
     condition     = alltrue([for rule in var.rules : rule.dataset == null ? true : can(regex("^[!-~]+$", rule.dataset)) && length(rule.dataset) <= 1500 && !startswith(rule.dataset, "airflow:")])
     error_message = "`dataset` must be a URI as the DAG names it: 1 to 1500 printable ASCII characters without blanks, not of the scheme \"airflow\", such as \"s3://bucket/orders\"."
+  }
+
+  # Airflow stores a URI without what it drops, and knows it by no other writing. Names without a scheme, and schemes
+  # that begin with "x-", it leaves as they are.
+  validation {
+    condition     = alltrue([for rule in var.rules : rule.dataset == null ? true : !can(regex("^[A-Za-z][A-Za-z0-9+.-]*:", rule.dataset)) || startswith(lower(rule.dataset), "x-") || can(regex("^[a-z][a-z0-9+.-]*:(//([^/?#:@]*@)?[^/?#@]*/([^?#]*[^/?#])?|/?[^/?#]([^?#]*[^/?#])?)([?][^#]+)?$", rule.dataset))])
+    error_message = "`dataset` must be the URI as Airflow shows it: scheme in small letters, no \"/\" at the end (but \"s3://bucket/\" where there is no path), no \"#\", no credentials, parameters of a query sorted."
   }
 
   validation {

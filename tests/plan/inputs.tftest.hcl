@@ -637,6 +637,18 @@ run "waking_what_does_not_hibernate_is_refused" {
   expect_failures = [var.event_trigger]
 }
 
+# Failure covered: every event of a dataset is refused by an Airflow that has no call for it.
+run "dataset_events_of_an_airflow_that_takes_none_are_refused" {
+  command = plan
+
+  variables {
+    environment   = { airflow_version = "2.8.1" }
+    event_trigger = { rules = [{ name = "orders", buckets = ["landing"], dataset = "s3://landing/orders" }] }
+  }
+
+  expect_failures = [var.event_trigger]
+}
+
 run "events_are_delivered_where_the_lease_is" {
   command = plan
 

@@ -251,6 +251,61 @@ run "a_dataset_with_blanks_is_refused" {
   expect_failures = [var.rules]
 }
 
+run "a_dataset_with_a_slash_at_its_end_is_refused" {
+  command = plan
+
+  variables {
+    rules = [{ name = "written", buckets = ["landing"], dataset = "s3://landing/orders/" }]
+  }
+
+  expect_failures = [var.rules]
+}
+
+run "a_dataset_with_a_fragment_is_refused" {
+  command = plan
+
+  variables {
+    rules = [{ name = "written", buckets = ["landing"], dataset = "s3://landing/orders#new" }]
+  }
+
+  expect_failures = [var.rules]
+}
+
+run "a_dataset_with_credentials_is_refused" {
+  command = plan
+
+  variables {
+    rules = [{ name = "written", buckets = ["landing"], dataset = "postgres://user:word@host:5432/db/schema/table" }]
+  }
+
+  expect_failures = [var.rules]
+}
+
+run "a_dataset_without_the_slash_after_its_host_is_refused" {
+  command = plan
+
+  variables {
+    rules = [{ name = "written", buckets = ["landing"], dataset = "s3://landing" }]
+  }
+
+  expect_failures = [var.rules]
+}
+
+run "datasets_as_airflow_shows_them_are_accepted" {
+  command = plan
+
+  variables {
+    rules = [for number, uri in ["s3://landing/", "s3://landing/a/b", "file:///a/b", "postgres://host:5432/db/schema/table?a=1&b=2", "x-own://a/", "orders/", "arn:aws:s3:::landing"] :
+      { name = "rule-${number}", buckets = ["landing"], dataset = uri }
+    ]
+  }
+
+  assert {
+    condition     = length(aws_cloudwatch_event_rule.this) == 7
+    error_message = "What Airflow leaves as it is must be accepted."
+  }
+}
+
 run "a_pattern_that_is_no_json_is_refused" {
   command = plan
 
