@@ -78,6 +78,11 @@ output "detection_seconds" {
   value       = module.continuity.detection_seconds
 }
 
+output "fence_seconds" {
+  description = "Seconds from the moment at which this Region's table shows that the other Region holds the lease until no new task starts here any more. Null in a standalone."
+  value       = module.continuity.fence_seconds
+}
+
 output "state_machine_arns" {
   description = "Name to ARN of the state machines."
   value       = module.continuity.state_machine_arns

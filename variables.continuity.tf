@@ -227,6 +227,7 @@ variable "failover" {
     - `history_days`: how many days before the cut the history reaches back that is restored, by when runs ended; older history stays in the snapshot. Null restores all,
     - `on_lease_unreachable`: what the primary does when nobody in the secondary has confirmed the lease for `lease_stale_minutes`, so that the secondary may have taken over unnoticed:
       `keep` running, or `pause` every DAG until the lease is confirmed again. With `pause` the primary stops as well where the secondary Region is the one that is lost,
+      and it is silent only `lease_stale_minutes` and the output `fence_seconds` after it was cut off, which a standby that goes live earlier does not wait for: hold it against `detection_seconds`,
     - `lease_stale_minutes`: at least twice the interval of `heartbeat.schedule`, by which the lease is confirmed,
     - `in_flight`: what happens to work that was in flight at the cut, by `default` and in `dags` by DAG id: `rerun` or `fail`.
   EOT
@@ -280,6 +281,14 @@ variable "failover" {
   validation {
     condition     = floor(var.failover.lease_stale_minutes) == var.failover.lease_stale_minutes && var.failover.lease_stale_minutes >= 2 && var.failover.lease_stale_minutes <= 1440
     error_message = "`failover.lease_stale_minutes` must be a whole number from 2 to 1440: the lease is confirmed every minute at most."
+  }
+
+  validation {
+    condition = var.failover.on_lease_unreachable != "pause" || try(
+      2 * tonumber(regex("^rate\\(([0-9]+) ", var.heartbeat.schedule)[0]) * { minute = 1, hour = 60, day = 1440 }[regex("(minute|hour|day)", var.heartbeat.schedule)[0]] <= var.failover.lease_stale_minutes,
+      true,
+    )
+    error_message = "`failover.lease_stale_minutes` must be at least twice the interval of `heartbeat.schedule` with `failover.on_lease_unreachable = \"pause\"`: each check confirms the lease, and a primary would pause its DAGs between two of them."
   }
 
   validation {

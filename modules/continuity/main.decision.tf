@@ -6,6 +6,9 @@ locals {
   check_seconds     = local.check_rate == null ? null : tonumber(local.check_rate[0]) * { minute = 60, hour = 3600, day = 86400 }[local.check_rate[1]]
   detection_seconds = var.role != "secondary" || local.check_seconds == null || var.failover.health_function_arn != null ? null : var.heartbeat.missing * 60 + local.check_seconds
 
+  # FENCE_SECONDS of dags/continuity/priority.py; a standalone has nobody to be fenced for.
+  fence_seconds = var.role == "standalone" ? null : 120
+
   # Without a question the machine keeps its states and a person may still ask for one by its input.
   approval = coalesce(var.failover.approval, { minutes = 60, without_answer = "fail", again_minutes = 60 })
 

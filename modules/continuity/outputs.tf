@@ -25,6 +25,11 @@ output "detection_seconds" {
   value       = local.detection_seconds
 }
 
+output "fence_seconds" {
+  description = "How long after this Region's replica of the lease shows another holder tasks may still start here; null in a standalone."
+  value       = local.fence_seconds
+}
+
 output "webserver_url_parameter" {
   description = "Name of the SSM parameter with the address of the web server; null without hibernation."
   value       = one(aws_ssm_parameter.webserver_url[*].name)

@@ -393,6 +393,31 @@ run "a_lease_is_not_stale_within_a_minute" {
   expect_failures = [var.failover]
 }
 
+run "a_lease_is_not_stale_between_two_checks" {
+  command = plan
+
+  variables {
+    heartbeat = { schedule = "rate(3 minutes)" }
+    failover  = { on_lease_unreachable = "pause", lease_stale_minutes = 5 }
+  }
+
+  expect_failures = [var.failover]
+}
+
+run "a_lease_is_stale_after_two_checks" {
+  command = plan
+
+  variables {
+    heartbeat = { schedule = "rate(1 hour)" }
+    failover  = { on_lease_unreachable = "pause", lease_stale_minutes = 120 }
+  }
+
+  assert {
+    condition     = output.fence_seconds == 120
+    error_message = "Twice the interval is enough, and a Region of two knows how long fencing takes."
+  }
+}
+
 run "hibernation_beside_a_peer_is_refused" {
   command = plan
 

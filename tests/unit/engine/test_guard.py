@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -19,6 +21,7 @@ from continuity.guard import Record
 from continuity.lease import Lease
 from continuity.settings import Settings
 
+ROOT = Path(__file__).parents[3]
 SETTINGS = Settings("env", "us-east-1", "bucket", "key", "lease")
 ITEM: dict[str, Any] = {
     "pk": {"S": "lease"},
@@ -246,6 +249,11 @@ def test_the_promise_of_the_fence_is_what_the_guard_keeps() -> None:
     """It looks every period, and a run that starts at the end of one is over within the next."""
     assert priority.FENCE_SECONDS == 2 * priority.GUARD_SECONDS
     assert timedelta(seconds=priority.GUARD_SECONDS) > priority.GUARD_TIMEOUT
+
+
+def test_the_output_tells_the_promise_of_the_fence() -> None:
+    text = (ROOT / "modules/continuity/main.decision.tf").read_text()
+    assert re.findall(r"fence_seconds\s*= .* : (\d+)$", text, re.MULTILINE) == [str(priority.FENCE_SECONDS)]
 
 
 def test_what_a_fenced_region_must_not_do_is_refused() -> None:
