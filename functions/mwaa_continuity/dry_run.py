@@ -16,8 +16,10 @@ from mwaa_continuity.health import whole_minutes
 from mwaa_continuity.lease import cooling_down, outcome_of_take
 from mwaa_continuity.lease_table import Lease, home_of_lease, read_lease
 from mwaa_continuity.log import Log
+from mwaa_continuity.manifest import FULL
 from mwaa_continuity.question import read_question, stands
 from mwaa_continuity.settings import Settings, optional_variable, variable, whole_number
+from mwaa_continuity.snapshots import read_manifest
 from mwaa_continuity.stored_spec import document_here, find_spec
 
 #: What taking the lease may come to, in words.
@@ -71,7 +73,7 @@ def look(event: Event, log: Log) -> Result:
             "why": OUTCOMES[outcome],
         },
         "snapshot": snapshot,
-        "target": target_of(settings, chosen),
+        "target": target_of(settings, chosen, snapshot.get("restore_mode")),
         "preflight": preflight_of(settings, chosen, log),
     }
     obstacles = obstacles_of(found)
@@ -129,21 +131,36 @@ def snapshot_of(wanted: Mapping[str, object], log: Log) -> Result:
         return {"snapshot_id": None, "why": str(error)}
 
 
-def target_of(settings: Settings, snapshot_id: str | None) -> Result:
-    """What would become of the environment in this Region: `adopt`, `wait`, `create` or `refuse`."""
+def target_of(settings: Settings, snapshot_id: str | None, mode: str | None) -> Result:
+    """What would become of the environment in this Region: `adopt`, `wait`, `create` or `refuse`. What its database
+    holds is not looked at."""
     environment = existing_environment(settings.environment)
     status = None if environment is None else str(environment["Status"])
     if status in IN_THE_WAY:
         return {"status": status, "would": "refuse", "why": IN_THE_WAY[status], "spec_source": None}
-    if status is not None:
-        return {"status": status, "would": "adopt" if status in USABLE else "wait", "why": "", "spec_source": None}
     s3: Any = aws.client("s3")
+    if environment is not None:
+        # One under change may be of the snapshot's version after it.
+        other = other_version(s3, settings, environment, snapshot_id) if status in USABLE and mode == FULL else ""
+        would = "refuse" if other else "adopt" if status in USABLE else "wait"
+        return {"status": status, "would": would, "why": other, "spec_source": None}
     try:
         stored = find_spec(s3, settings, snapshot_id)
         document_here(s3, settings, stored)
     except BadSpec as error:
         return {"status": None, "would": "refuse", "why": str(error), "spec_source": None}
     return {"status": None, "would": "create", "why": "there is none", "spec_source": stored.key}
+
+
+def other_version(s3: Any, settings: Settings, environment: Mapping[str, Any], snapshot_id: str | None) -> str:
+    """Why a full restore into this environment is not to be, or ""."""
+    if snapshot_id is None:
+        return ""
+    there = str(environment["AirflowVersion"])
+    taken = read_manifest(s3, variable("SNAPSHOT_BUCKET"), settings.environment, snapshot_id).airflow_version
+    if there == taken:
+        return ""
+    return f"it is of Airflow {there}, the snapshot of {taken}: only restore_mode portable goes across versions"
 
 
 def preflight_of(settings: Settings, snapshot_id: str | None, log: Log) -> Result:

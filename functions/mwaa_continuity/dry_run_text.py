@@ -16,6 +16,10 @@ TARGET: Final[Mapping[str, str]] = {
     "wait": "is there, and would be waited for",
     "refuse": "cannot be used",
 }
+UNSEEN: Final = (
+    "Its database was not looked at: where it holds what went live or ran, the restore is refused unless the failover's"
+    " input says replace."
+)
 
 
 def told(found: Mapping[str, Any], obstacles: Sequence[str]) -> str:
@@ -52,7 +56,8 @@ def target(environment: Mapping[str, Any], strategy: str) -> str:
     status = f" ({environment['status']})" if environment["status"] else ""
     source = f" from {environment['spec_source']}" if environment["spec_source"] else ""
     why = f": {environment['why']}" if environment["would"] == "refuse" else ""
-    return f"Environment: it {TARGET[environment['would']]}{source}{status}{why}; the strategy is {strategy}."
+    database = f" {UNSEEN}" if environment["would"] in ("adopt", "wait") else ""
+    return f"Environment: it {TARGET[environment['would']]}{source}{status}{why}; the strategy is {strategy}.{database}"
 
 
 def checks(preflight: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ from mwaa_continuity.app import Result
 from mwaa_continuity.environments import USABLE, existing_environment
 from mwaa_continuity.errors import SnapshotIncomplete, SnapshotRefused
 from mwaa_continuity.events import Event
-from mwaa_continuity.lease_table import Lease, read_lease
+from mwaa_continuity.lease_table import Lease, home_of_lease, read_lease
 from mwaa_continuity.log import Log
 from mwaa_continuity.manifest import FULL, Manifest
 from mwaa_continuity.settings import Settings, variable
@@ -165,8 +165,8 @@ def interrupted(_event: Event, log: Log) -> Result:
 
 
 def here() -> Lease:
-    """The lease as this Region, its home, holds it now."""
-    return read_lease(aws.client("dynamodb"), variable("LEASE_TABLE"))
+    """The lease as its home, this Region, holds it now."""
+    return read_lease(home_of_lease(), variable("LEASE_TABLE"))
 
 
 def note_key(settings: Settings) -> str:

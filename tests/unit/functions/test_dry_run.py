@@ -208,6 +208,19 @@ def test_what_becomes_of_an_environment_that_is_there(
     assert (found["target"]["status"], found["target"]["would"]) == (status, would)
     assert found["would_fail_over"] is goes_on
     assert "the strategy is warm_standby" in found["text"]
+    assert ("Its database was not looked at" in found["text"]) is goes_on
+
+
+@pytest.mark.parametrize(("mode", "goes_on"), [(None, False), ("portable", True)])
+def test_an_environment_of_another_version_takes_no_full_restore(
+    lost: Account, mode: str | None, goes_on: bool
+) -> None:
+    """Failure covered: a dry run that promises a failover whose restore is refused."""
+    lost.mwaa.environments[SECONDARY, NAME] = {**environment(SECONDARY), "AirflowVersion": "2.11.2"}
+    found = look(restore_mode=mode)
+    assert found["would_fail_over"] is goes_on
+    told = "the environment: it is of Airflow 2.11.2, the snapshot of 2.10.3: only restore_mode portable goes across"
+    assert (told in found["text"]) is not goes_on
 
 
 def test_failed_checks_of_the_preflight_are_told_and_stand_in_nobodys_way(ready: Account) -> None:
