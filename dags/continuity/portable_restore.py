@@ -43,22 +43,26 @@ def restore_portable(
     manifest = snapshot.manifest
     verify.refuse_known_bad(snapshot.store, manifest.snapshot_id)
     mark = ledgers.begun(manifest, PORTABLE)
+
+    def stays(done: Ledger | None) -> bool:
+        return ledgers.is_done(done, mark)
+
     with transaction(target.connection) as cursor:
         done = ledgers.read(cursor)
-        if done and ledgers.is_done(done, mark):
+        if done and stays(done):
             return done, True
         ledgers.must_replace(done, mark, replace=replace)
         catalog = read_catalog(cursor)
         plan = policy.make_plan(catalog, settings.tables)
     entries = portable.carried(manifest, catalog, plan)
     highest = {entry.name: _highest_id(entry) for entry in entries if catalog[entry.name].sequence}
-    former = replacing.make_room(target.connection, catalog, plan, mark, replace=replace)
+    former = replacing.make_room(target.connection, catalog, plan, mark, replace=replace, stays=stays)
     offsets = replacing.reserve(target.connection, catalog, plan, highest, former)
 
     def carry(cursor: Any) -> tuple[Ledger, bool]:
         ledgers.take_turn(cursor, ledgers.STATE_LOCK)
         done = ledgers.read(cursor, lock=True)
-        if done and ledgers.is_done(done, mark):
+        if done and stays(done):
             return done, True
         ledger = ledgers.begun(manifest, PORTABLE)
         ledger.offsets = offsets

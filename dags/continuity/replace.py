@@ -51,11 +51,13 @@ def make_room(
     mark: Ledger,
     *,
     replace: bool,
+    stays: Callable[[Ledger | None], bool],
     check: Callable[[], None] | None = None,
 ) -> dict[str, int] | None:
     """Where the snapshot of `mark` is to replace what is here, write that ledger and delete the history; returns the
     offsets of ids that may be used again, None where nothing is replaced.
 
+    `stays` says of what is here that it is what is wanted, or better: another restore may have brought it meanwhile.
     `check` is called when no other restore can begin, and raises what speaks against it. Raises RestoreRefused where
     nothing may be replaced, or something is at work.
     """
@@ -63,7 +65,7 @@ def make_room(
     def begin(cursor: Any) -> bool:
         ledgers.take_turn(cursor, ledgers.STATE_LOCK)
         before = ledgers.read(cursor, lock=True)
-        if ledgers.is_done(before, mark) or not ledgers.must_replace(before, mark, replace=replace):
+        if stays(before) or not ledgers.must_replace(before, mark, replace=replace):
             return False
         if check:
             check()

@@ -111,14 +111,13 @@ def restore_state(
     check_objects(snapshot)
     mark = ledgers.begun(manifest, FULL)
 
-    def there(done: Ledger | None) -> Ledger | None:
-        stays = ledgers.is_done(done, mark) or (standby is not None and ledgers.is_newer(done, mark))
-        return done if stays else None
+    def stays(done: Ledger | None) -> bool:
+        return ledgers.is_done(done, mark) or (standby is not None and ledgers.is_newer(done, mark))
 
     with transaction(target.connection) as cursor:
         done = ledgers.read(cursor)
-        if found := there(done):
-            return found, True
+        if done and stays(done):
+            return done, True
         ledgers.must_replace(done, mark, replace=replace)
         catalog = read_catalog(cursor)
         plan = policy.make_plan(catalog, settings.tables)
@@ -129,14 +128,14 @@ def restore_state(
         for entry in manifest.tables
         if fitting(entry, catalog, plan) and catalog[entry.name].sequence
     }
-    former = replacing.make_room(target.connection, catalog, plan, mark, replace=replace, check=standby)
+    former = replacing.make_room(target.connection, catalog, plan, mark, replace=replace, stays=stays, check=standby)
     offsets = replacing.reserve(target.connection, catalog, plan, highest, former)
 
     def carry(cursor: Any) -> tuple[Ledger, bool]:
         ledgers.take_turn(cursor, ledgers.STATE_LOCK)
         done = ledgers.read(cursor, lock=True)
-        if found := there(done):
-            return found, True
+        if done and stays(done):
+            return done, True
         if standby:
             standby()
         ledger = ledgers.begun(manifest, FULL)

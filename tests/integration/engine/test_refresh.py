@@ -95,6 +95,31 @@ def test_a_refresh_that_comes_too_late_leaves_a_failover_alone(sides: Callable[.
 
 
 @pytest.mark.any_airflow
+def test_a_refresh_that_waited_leaves_a_newer_state_alone(sides: Callable[..., Side]) -> None:
+    """Failure covered: while a refresh waits for its turn a newer state is restored, and gives way to the older one."""
+    source = sides("source")
+    target = sides("empty", environment=source.environment)
+    source.snapshot(FIRST)
+    source.snapshot(LATER)
+    target.restore_state(FIRST, standby=stands_by)
+    found: list[tuple[ledgers.Ledger, bool]] = []
+    late = threading.Thread(target=lambda: found.append(target.restore_state(LATER, standby=stands_by)))
+    with target.connection() as other:
+        with other.cursor() as cursor:
+            ledgers.take_turn(cursor, ledgers.STATE_LOCK)
+            late.start()
+            until("the refresh waits", lambda: ask(target, WAITS) == [(1,)], 120)
+            newer = ledgers.read(cursor)
+            assert newer
+            newer.snapshot_id = LAST
+            ledgers.write(cursor, newer)
+        other.commit()
+    late.join()
+    assert found == [(newer, True)]
+    assert ledger_of(target) == (LAST, newer.state_at)
+
+
+@pytest.mark.any_airflow
 def test_the_dag_leaves_the_history_and_stops_at_the_lease(
     sides: Callable[..., Side], lease_table: str, tmp_path: Path
 ) -> None:
