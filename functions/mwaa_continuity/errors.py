@@ -25,12 +25,13 @@ class AwsRefused(ContinuityError):
 class RestApiRefused(ContinuityError):
     """Airflow's REST API answered with an error of the caller (4xx).
 
-    `status` is that of HTTP, 0 where the call did not get as far as Airflow.
+    `status` is that of HTTP, 0 where the call did not get as far as Airflow; `invalid`: because of what was in it.
     """
 
-    def __init__(self, message: str, status: int = 0) -> None:
+    def __init__(self, message: str, status: int = 0, *, invalid: bool = False) -> None:
         super().__init__(message)
         self.status = status
+        self.invalid = invalid
 
 
 class RestApiUnavailable(Transient):

@@ -6,6 +6,7 @@ however long the environment is away: docs/architecture.md, "Events", says how a
 
 from __future__ import annotations
 
+import contextlib
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -22,7 +23,7 @@ from mwaa_continuity.log import Log
 from mwaa_continuity.settings import Settings, variable, whole_number
 from mwaa_continuity.trigger_delivery import Delivery, Pace, PacedApi
 from mwaa_continuity.trigger_events import BadEvent, TriggerEvent, unwrap
-from mwaa_continuity.trigger_gate import Closed, Gate
+from mwaa_continuity.trigger_gate import Gate
 from mwaa_continuity.trigger_ledger import Ledger
 from mwaa_continuity.trigger_queue import (
     FORGOTTEN_AFTER_SECONDS,
@@ -40,8 +41,11 @@ BATCH_SECONDS: Final = 60
 #: A Region that does not deliver forgets an event so long after the other one delivered it: longer ago than the cut of
 #: any snapshot that a failover would still restore.
 SETTLED_SECONDS: Final = 7 * 86400
-#: HTTP statuses that say something of the caller, not of the event; 0: refused before it got to Airflow.
-NOT_THE_EVENTS_FAULT: Final = frozenset({0, 401, 403, 408, 429})
+#: HTTP statuses that say something of the caller, not of the event; 0: refused before it got to Airflow, 405: an
+#: Airflow that takes no dataset events.
+NOT_THE_EVENTS_FAULT: Final = frozenset({0, 401, 403, 405, 429})
+#: So long Airflow may not know a DAG or dataset yet: its files come, or are parsed.
+UNKNOWN_SECONDS: Final = 900
 
 
 class NotNow(Exception):
@@ -90,7 +94,7 @@ class Batch:
         self.rules = read_rules()
         self.queues = Queues()
         self.gate = Gate(settings, log)
-        self.ledger = Ledger(aws.client("dynamodb"), variable("LEDGER_TABLE"), uuid.uuid4().hex)
+        self.ledger = Ledger(aws.client("dynamodb"), variable("LEDGER_TABLE"), uuid.uuid4().hex, settings.region)
         self.settings = settings
         self.until = time.monotonic() + BATCH_SECONDS
         self.stopped: NotNow | None = None
@@ -107,7 +111,12 @@ class Batch:
             return self._put_back(message, later)
         except (BotoCoreError, ClientError) as error:
             self.log.failure("not delivered", error=str(aws.translated(error)), key=message.id)
+            self._note_waiting(message)
             return self._put_back(message, NotNow("an error of AWS"))
+        except Exception as error:  # noqa: BLE001 - one message must not fail its batch; its text could hold the event's
+            self.log.failure("not delivered", error=type(error).__name__, key=message.id)
+            self._note_waiting(message)
+            return self._put_back(message, NotNow("an error of the function"))
         return True
 
     def _refuse(self, message: Message, bad: Bad) -> None:
@@ -148,6 +157,7 @@ class Batch:
     def _deliver(self, event: TriggerEvent, rule: Rule, message: Message) -> None:
         """Deliver one event by one rule, once. Raises `BadEvent` or `NotNow`."""
         if self.stopped:
+            self._note_waiting(message)
             raise self.stopped
         if time.monotonic() > self.until:
             raise NotNow("this invocation took long enough", seconds=1)
@@ -155,8 +165,12 @@ class Batch:
         if closed:
             if closed.elsewhere and self._is_settled(event, rule):
                 return
-            self._note_waiting(message, closed)
+            if not closed.expected:
+                self._note_waiting(message)
             raise NotNow(closed.why, closed.longest, kept=not closed.elsewhere)
+        self._deliver_claimed(event, rule, message)
+
+    def _deliver_claimed(self, event: TriggerEvent, rule: Rule, message: Message) -> None:
         claim = self.ledger.claim(event.id, rule.name, self.gate.lost)
         if claim.done:
             return
@@ -164,12 +178,14 @@ class Batch:
             raise NotNow("another invocation is at work on it", seconds=claim.busy_seconds)
         try:
             outcome = self._airflow().deliver(event, rule, claim.doubt_since)
-        except BadEvent:
+        except BadEvent as error:
             self.ledger.release(claim)
+            if self._may_come(rule, message):
+                raise NotNow(str(error), SOON) from None
             raise
         except RestApiRefused as error:
             self.ledger.release(claim)
-            if error.status in NOT_THE_EVENTS_FAULT:
+            if error.status in NOT_THE_EVENTS_FAULT and not error.invalid:
                 raise self._stop(f"refused: {error}", LATER, message) from None
             raise BadEvent("refused", str(error)) from None
         except RestApiUnavailable as error:
@@ -189,13 +205,17 @@ class Batch:
     def _stop(self, why: str, longest: int, message: Message) -> NotNow:
         """Nothing more is tried in this invocation: what failed would fail again, and add to the load."""
         self.log.warning("stopped", why=why[:300])
-        self.waited = max(self.waited, time.time() - message.first_sent)
+        self._note_waiting(message)
         self.stopped = NotNow(why, longest)
         return self.stopped
 
-    def _note_waiting(self, message: Message, closed: Closed) -> None:
-        if not closed.expected:
-            self.waited = max(self.waited, time.time() - message.first_sent)
+    def _note_waiting(self, message: Message) -> None:
+        self.waited = max(self.waited, time.time() - message.first_sent)
+
+    def _may_come(self, rule: Rule, message: Message) -> bool:
+        """Whether Airflow may get to know the DAG or dataset of a rule yet: it was not unknown for long."""
+        unknown_for = self.ledger.unknown_for(rule.name)
+        return min(unknown_for, time.time() - message.first_sent) < UNKNOWN_SECONDS
 
     def _is_settled(self, event: TriggerEvent, rule: Rule) -> bool:
         """Whether the other Region delivered it so long ago that no failover would lose it again."""
@@ -212,8 +232,8 @@ class Batch:
                 self._renew(message)
                 return True
             self.queues.put_back(message, later.seconds or message.wait(later.longest))
-        except (BotoCoreError, ClientError) as error:  # then it is shown when the queue's own time is over
-            self.log.warning("not put back", error=str(aws.translated(error)), key=message.id)
+        except Exception as error:  # noqa: BLE001 - then it is shown when the queue's own time is over
+            self.log.warning("not put back", error=type(error).__name__, key=message.id)
         return False
 
     def _renew(self, message: Message) -> None:
@@ -223,13 +243,11 @@ class Batch:
         self.queues.renew(message)
 
     def _told_by(self, message: Message) -> Iterator[tuple[TriggerEvent, Rule]]:
-        for event in unwrap(message.body):
-            if isinstance(event, BadEvent):
-                continue
-            try:
-                yield from ((event, rule) for rule in rules_for(event, self.rules))
-            except BadEvent:
-                continue  # refused when the message comes again
+        with contextlib.suppress(BadEvent):  # what no rule takes was told to nobody
+            for event in unwrap(message.body):
+                if isinstance(event, TriggerEvent):
+                    with contextlib.suppress(BadEvent):
+                        yield from ((event, rule) for rule in rules_for(event, self.rules))
 
     def publish(self) -> None:
         """Publish what was done, and how long the oldest event has waited for Airflow."""

@@ -14,6 +14,7 @@ from mwaa_continuity.errors import DagNotReady, DagRunIsOver, RestApiRefused, Re
 LONGEST_PATH: Final = 64
 CONFLICT: Final = 409
 NOT_FOUND: Final = 404
+REQUEST_TIMEOUT: Final = 408
 
 #: The states of a DAG run that goes on, in 2.x and 3.x.
 UNFINISHED: Final = ("queued", "running")
@@ -57,9 +58,10 @@ class RestApi:
         if status in (NOT_FOUND, CONFLICT):
             return status, response.get("RestApiResponse", {})
         said = f"{method} {path}: {aws.code(error)}" + (f", HTTP status {status}" if status else "")
-        if aws.code(error) == "RestApiServerException" or status >= 500 or aws.is_transient(error):
+        late = status == REQUEST_TIMEOUT or status >= 500
+        if aws.code(error) == "RestApiServerException" or late or aws.is_transient(error):
             raise RestApiUnavailable(said, throttled=aws.code(error) in aws.THROTTLED) from None
-        raise RestApiRefused(said, status) from None
+        raise RestApiRefused(said, status, invalid=aws.code(error) == "ValidationException") from None
 
     def start_dag(self, dag_id: str, run_id: str, conf: Mapping[str, Any]) -> str:
         """Start a DAG run: "started", or "already_started" where the run is there.

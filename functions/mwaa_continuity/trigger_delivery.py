@@ -77,7 +77,7 @@ class Delivery:
         return "delivered"
 
     def _start(self, event: TriggerEvent, rule: Rule) -> str:
-        run_id = f"event__{event.id}"
+        run_id = f"event__{rule.name}__{event.id}"
         conf = {"rule": rule.name, "event": dict(event.content)}
         status, answer = self.api.post_run(rule.dag_id, run_id, conf)
         if status == NOT_FOUND:
@@ -97,6 +97,8 @@ class Delivery:
         status, _ = self.api.call("POST", f"/{self.word}s/events", {**told, "extra": extra})
         if status == NOT_FOUND:
             raise self._unknown(rule.dataset)
+        if status == CONFLICT:
+            raise RestApiUnavailable(f"POST /{self.word}s/events: HTTP status {CONFLICT}")
 
     def _id_of(self, uri: str) -> int:
         """Airflow's number of a dataset. By a list, because a URI in the path could be too long."""

@@ -57,7 +57,7 @@ def as_object(body: object) -> Mapping[str, Any]:
     """A JSON object."""
     try:
         document = json.loads(body) if isinstance(body, str) else None
-    except ValueError:
+    except (ValueError, RecursionError):
         document = None
     if not isinstance(document, Mapping):
         raise BadEvent("malformed", "the message is no JSON object")

@@ -18,6 +18,8 @@ from mwaa_continuity import aws
 CLAIM_SECONDS: Final = 180
 #: How long an item is kept: longer than a message waits before it is renewed, and its items with it.
 KEPT_SECONDS: Final = 30 * 86400
+UNKNOWN_AGAIN_SECONDS: Final = 3600
+WAS_LOST: Final = " OR (#state = :done AND done_at >= :lost_start AND (done_at < :lost_end OR #region <> :here))"
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Lost:
     """When a delivery was lost again, in epoch seconds: by a failover that restored a snapshot taken before it."""
 
     start: int = 0
-    end: int = 0  #: exclusive
+    end: int = 0  #: exclusive; 0: nothing was lost. What another Region delivers later, cut off, is lost too
 
 
 @dataclass(frozen=True)
@@ -47,10 +49,11 @@ class Claim:
 class Ledger:
     """The items of one table (`pk` = `event#<id>`, `sk` = the rule's name)."""
 
-    def __init__(self, dynamodb: Any, table: str, owner: str) -> None:
+    def __init__(self, dynamodb: Any, table: str, owner: str, region: str) -> None:
         self.dynamodb = dynamodb
         self.table = table
         self.owner = owner
+        self.region = region  #: that of the caller
 
     @staticmethod
     def key(event_id: str, rule: str) -> dict[str, Any]:
@@ -60,6 +63,12 @@ class Ledger:
     def claim(self, event_id: str, rule: str, lost: Lost) -> Claim:
         """Claim what was never delivered, what nobody works at any more, or what was delivered and lost."""
         key, now = self.key(event_id, rule), int(time.time())
+        was_lost = {
+            ":done": {"S": "done"},
+            ":here": {"S": self.region},
+            ":lost_start": {"N": str(lost.start)},
+            ":lost_end": {"N": str(lost.end)},
+        }
         try:
             before = self.dynamodb.update_item(
                 TableName=self.table,
@@ -67,18 +76,17 @@ class Ledger:
                 UpdateExpression="SET #state = :claimed, #owner = :owner, claimed_at = if_not_exists(claimed_at, :now),"
                 " claimed_until = :until, expires_at = :expires",
                 ConditionExpression="attribute_not_exists(pk) OR (#state = :claimed AND claimed_until <= :now)"
-                " OR (#state = :done AND done_at >= :lost_start AND done_at < :lost_end)",
-                ExpressionAttributeNames={"#state": "state", "#owner": "owner"},
+                + (WAS_LOST if lost.end else ""),
+                ExpressionAttributeNames={"#state": "state", "#owner": "owner"}
+                | ({"#region": "region"} if lost.end else {}),
                 ExpressionAttributeValues={
                     ":claimed": {"S": "claimed"},
-                    ":done": {"S": "done"},
                     ":owner": {"S": self.owner},
                     ":now": {"N": str(now)},
                     ":until": {"N": str(now + CLAIM_SECONDS)},
                     ":expires": {"N": str(now + KEPT_SECONDS)},
-                    ":lost_start": {"N": str(lost.start)},
-                    ":lost_end": {"N": str(lost.end)},
-                },
+                }
+                | (was_lost if lost.end else {}),
                 ReturnValues="ALL_OLD",
             ).get("Attributes")
         except ClientError as error:
@@ -107,11 +115,13 @@ class Ledger:
         self.dynamodb.update_item(
             TableName=self.table,
             Key=claim.key,
-            UpdateExpression="SET #state = :done, done_at = :now, expires_at = :expires REMOVE claimed_until, #owner",
+            UpdateExpression="SET #state = :done, done_at = :now, #region = :here, expires_at = :expires"
+            " REMOVE claimed_until, #owner",
             ConditionExpression="#owner = :owner",
-            ExpressionAttributeNames={"#state": "state", "#owner": "owner"},
+            ExpressionAttributeNames={"#state": "state", "#owner": "owner", "#region": "region"},
             ExpressionAttributeValues={
                 ":done": {"S": "done"},
+                ":here": {"S": self.region},
                 ":owner": {"S": claim.owner},
                 ":now": {"N": str(now)},
                 ":expires": {"N": str(now + KEPT_SECONDS)},
@@ -149,6 +159,26 @@ class Ledger:
         except ClientError as error:
             if aws.code(error) != "ConditionalCheckFailedException":
                 raise
+
+    def unknown_for(self, rule: str) -> int:
+        """Seconds for which Airflow has not known what a rule names, 0 from now on; one item per rule.
+
+        What nobody asked for an hour begins anew: meanwhile it may have been known.
+        """
+        key, now = self.key("unknown", rule), int(time.time())
+        item = self._read(key)
+        since = int(item["since"]["N"]) if item and now - int(item["seen"]["N"]) < UNKNOWN_AGAIN_SECONDS else now
+        self.dynamodb.update_item(
+            TableName=self.table,
+            Key=key,
+            UpdateExpression="SET since = :since, seen = :now, expires_at = :expires",
+            ExpressionAttributeValues={
+                ":since": {"N": str(since)},
+                ":now": {"N": str(now)},
+                ":expires": {"N": str(now + KEPT_SECONDS)},
+            },
+        )
+        return now - since
 
     def done_at(self, event_id: str, rule: str) -> int:
         """Epoch seconds of the delivery, 0 where there was none."""

@@ -72,8 +72,17 @@ def message_of(record: Mapping[str, Any]) -> Message:
         body=str(record["body"]),
         receives=int(record["attributes"]["ApproximateReceiveCount"]),
         sent=sent,
-        first_sent=float(first.get("stringValue") or sent),
+        first_sent=instant(first.get("stringValue"), sent),
     )
+
+
+def instant(text: object, otherwise: float) -> float:
+    """Epoch seconds that an attribute holds; whoever may send to the queue may have written something else there."""
+    try:
+        found = float(str(text))
+    except ValueError:
+        return otherwise
+    return found if 0 < found < otherwise else otherwise
 
 
 class Queues:

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
-from mwaa_continuity import sleep_state, trigger_ledger, trigger_queue
+from mwaa_continuity import event_trigger, sleep_state, trigger_ledger, trigger_queue
 from mwaa_continuity.sleep_state import ASLEEP, AWAKE, HIBERNATING, RESUMING, SleepState
 from tests.unit.functions.airflow_of_events import AirflowOfEvents, TriggerQueue, bridge_event, notification
 from tests.unit.functions.conftest import LEASES, NAME, SECONDARY, Account, environment
@@ -141,6 +141,7 @@ def test_each_good_event_once_and_each_bad_one_with_a_reason(
         "LOG_LEVEL": "ERROR",
     }.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr(event_trigger, "UNKNOWN_SECONDS", 0)
     monkeypatch.setattr(trigger_ledger, "CLAIM_SECONDS", 2)  # and what waits is looked at again at once
     monkeypatch.setattr(trigger_queue.Message, "wait", lambda _message, _longest: 0)
     asleep = Asleep(account, airflow)
