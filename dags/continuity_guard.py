@@ -23,7 +23,7 @@ def guard() -> dict[str, Any]:
 
 with DAG(
     dag_id="continuity_guard",
-    description="Pause this Region's DAGs while another Region holds the lease",
+    description="Pause this Region's DAGs while another Region holds the lease, or may hold it unseen",
     schedule=timedelta(seconds=GUARD_SECONDS),
     start_date=datetime(2024, 1, 1, tzinfo=UTC),
     catchup=False,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 BAD_INPUT = "Continuity.BadInput"
 SNAPSHOT_FAILED = "Continuity.SnapshotFailed"
 RESTORE_FAILED = "Continuity.RestoreFailed"
@@ -98,10 +100,20 @@ class HeldElsewhere(ContinuityError):
 
 
 class LeaseUnreadable(ContinuityError):
-    """The lease table does not answer: what was so far goes on."""
+    """The lease table does not answer: what was so far goes on, unless `done` says what followed."""
 
-    def __init__(self, table: str, region: str, why: str) -> None:
-        super().__init__(f"the lease cannot be read from table {table} in {region}: {why}; nothing was changed")
+    def __init__(self, table: str, region: str, why: str, done: str = "nothing was changed") -> None:
+        super().__init__(f"the lease cannot be read from table {table} in {region}: {why}; {done}")
+        self.table, self.region, self.why = table, region, why
+
+
+class DagsOutOfReach(ContinuityError):
+    """DAGs that were neither paused nor unpaused, while all others were."""
+
+    def __init__(self, dag_ids: Sequence[str], paused: bool) -> None:
+        wanted = "paused" if paused else "unpaused"
+        super().__init__(f"these DAGs cannot be {wanted} without the database: {', '.join(dag_ids)}")
+        self.dag_ids = tuple(dag_ids)
 
 
 class RestRefused(ContinuityError):

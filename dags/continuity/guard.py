@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from continuity import drain, pausing, variables
-from continuity.errors import LeaseUnreadable, UnreadableSecret
-from continuity.lease import Lease, ReadLease, may_not_act
+from continuity.errors import DagsOutOfReach, LeaseUnreadable, UnreadableSecret
+from continuity.lease import Lease, ReadLease, may_not_act, told
 from continuity.ledger import Memory
 from continuity.rest import RestApi
 from continuity.settings import PAUSE, Settings
@@ -27,6 +27,7 @@ DESCRIPTION = "DAGs that were paused because this Region may not act; do not cha
 #: The lease as it was read last, for when it cannot be read. Kept only where that would pause anything.
 SEEN = "continuity_lease_seen"
 SEEN_DESCRIPTION = "The lease as it was read last; do not change it"
+NO_LEASE = "variable %s is no lease; it is replaced"
 
 
 @dataclass(frozen=True)
@@ -65,20 +66,25 @@ class Place(Protocol):
 def watch(place: Place, read: ReadLease, settings: Settings) -> Watched:
     """Look at the lease, and pause or give back what follows from it.
 
-    Raises what `read` does: a lease that cannot be read changes nothing, unless what was read last is stale by now.
+    Raises what `read` does: a lease that cannot be read changes nothing, unless what was read last is stale by now; the
+    error says which.
     """
     pauses = settings.on_lease_unreachable == PAUSE
     try:
         lease = read()
-    except LeaseUnreadable:
+    except LeaseUnreadable as error:
         last = place.seen() if pauses else None
-        if may_not_act(last, settings):
-            place.fence(lambda: last)
-        raise
+        if not may_not_act(last, settings):
+            raise
+        paused = place.fence(lambda: last)
+        done = f"by what was read last, {told(last, settings)}: DAGs stay paused, {len(paused)} were paused by this run"
+        raise LeaseUnreadable(error.table, error.region, error.why, done) from error
+    fenced = may_not_act(lease, settings)
+    paused = place.fence(read) if fenced else []
     if pauses and lease is not None and lease.marked_at is not None:
         place.remember(lease)
-    if may_not_act(lease, settings):
-        return Watched(lease, paused=place.fence(read))
+    if fenced:
+        return Watched(lease, paused=paused)
     return Watched(lease, given_back=place.settle(read) if place.record() else [])
 
 
@@ -130,7 +136,7 @@ class InDatabase:
             record = merged(earlier, lease, paused, self.settings, datetime.now(UTC))
             if record != earlier:
                 variables.write(cursor, VARIABLE, asdict(record), DESCRIPTION)
-        _tell(lease, paused)
+        _tell(lease, self.settings, paused)
         return paused
 
     def settle(self, read: ReadLease) -> list[str]:
@@ -147,10 +153,14 @@ class InDatabase:
         return given_back
 
     def seen(self) -> Lease | None:
-        """The lease as it was read last."""
-        with self.connection, self.connection.cursor() as cursor:
-            document = variables.read(cursor, SEEN)
-        return Lease(**document) if document else None
+        """The lease as it was read last. One that somebody made unreadable counts for nothing, as a record does."""
+        try:
+            with self.connection, self.connection.cursor() as cursor:
+                document = variables.read(cursor, SEEN)
+            return seen_of(document) if document else None
+        except (ValueError, TypeError, UnreadableSecret):
+            log.exception(NO_LEASE, SEEN)
+            return None
 
     def remember(self, lease: Lease) -> None:
         """Keep it for `seen`."""
@@ -190,11 +200,12 @@ class ByRest:
                 yield dag_id
 
         pausing.set_paused_by_rest(self.api, as_long_as_fenced(), True)
-        _tell(lease, paused)
+        _tell(lease, self.settings, paused)
         return paused
 
     def settle(self, read: ReadLease) -> list[str]:
-        """See `InDatabase.settle`. Where the lease moves meanwhile the record stays, for the next run."""
+        """See `InDatabase.settle`. Where the lease moves meanwhile the record stays, for the next run. Raises
+        DagsOutOfReach, once: what cannot be reached stays paused, and is nobody's to give back after that."""
         record, lease = remembered(self.memory), read()
         if lease is None or record is None or not is_settled(lease, self.settings) or drain.remembered(self.memory):
             return []
@@ -208,16 +219,28 @@ class ByRest:
                 given_back.append(dag_id)
                 yield dag_id
 
-        pausing.set_paused_by_rest(self.api, as_long_as_settled(), False)
+        out_of_reach: DagsOutOfReach | None = None
+        try:
+            pausing.set_paused_by_rest(self.api, as_long_as_settled(), False)
+        except DagsOutOfReach as error:
+            out_of_reach = error
         if given_back == wanted:
             self.memory.forget(VARIABLE)
+        if out_of_reach:
+            given_back = [dag_id for dag_id in given_back if dag_id not in out_of_reach.dag_ids]
         _tell_settled(record, lease, given_back)
+        if out_of_reach:
+            raise out_of_reach
         return given_back
 
     def seen(self) -> Lease | None:
         """See `InDatabase.seen`."""
         found = self.memory.find_variable(SEEN)
-        return Lease(**json.loads(found)) if found else None
+        try:
+            return seen_of(json.loads(found)) if found else None
+        except (ValueError, TypeError):
+            log.exception(NO_LEASE, SEEN)
+            return None
 
     def remember(self, lease: Lease) -> None:
         """Keep it for `seen`."""
@@ -244,14 +267,16 @@ def remembered(memory: Memory) -> Record | None:
         return None
 
 
-def _tell(lease: Lease, paused: list[str]) -> None:
-    log.warning(
-        "%s holds the lease (token %d, marked at %s); paused by this run: %s",
-        lease.holder,
-        lease.token,
-        lease.marked_at,
-        paused,
-    )
+def seen_of(document: Any) -> Lease:
+    """The lease that was remembered. Raises TypeError where it is none."""
+    lease = Lease(**document)
+    if not isinstance(lease.holder, str) or type(lease.token) is not int or type(lease.marked_at) is not int:
+        raise TypeError("holder, token and marked_at are to be a text and whole numbers")
+    return lease
+
+
+def _tell(lease: Lease, settings: Settings, paused: list[str]) -> None:
+    log.warning("%s; paused by this run: %s", told(lease, settings), paused)
 
 
 def _tell_settled(record: Record, lease: Lease, given_back: list[str]) -> None:

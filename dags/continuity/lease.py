@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, TypeGuard
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -77,6 +78,17 @@ def is_stale(lease: Lease | None, settings: Settings, now: float | None = None) 
 def may_not_act(lease: Lease | None, settings: Settings) -> TypeGuard[Lease]:
     """Whether the DAGs of this Region are to be paused."""
     return held_elsewhere(lease, settings) or is_stale(lease, settings)
+
+
+def told(lease: Lease, settings: Settings) -> str:
+    """Why this Region may not act, in words."""
+    if held_elsewhere(lease, settings) or lease.marked_at is None:
+        return f"{lease.holder} holds the lease (token {lease.token})"
+    marked = datetime.fromtimestamp(lease.marked_at, UTC).isoformat()
+    return (
+        f"nobody has confirmed the lease of {lease.holder} (token {lease.token}) since {marked}, for more than "
+        f"{settings.lease_stale_minutes} minutes, so that another Region may have taken it"
+    )
 
 
 def refuse_if_held_elsewhere(lease: Lease | None, settings: Settings) -> None:

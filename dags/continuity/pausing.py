@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from continuity.errors import ContinuityError
+from continuity.errors import DagsOutOfReach
 from continuity.lanes import set_local
 from continuity.ledger import take_turn
 from continuity.policy import OWN_PREFIX
@@ -65,8 +65,7 @@ def known_by_rest(api: RestApi, dag_ids: Iterable[str]) -> list[str]:
 
 
 def set_paused_by_rest(api: RestApi, dag_ids: Iterable[str], paused: bool) -> None:
-    """Pause or unpause DAG by DAG. Raises ContinuityError naming those that cannot be reached, after all others."""
+    """Pause or unpause DAG by DAG. Raises DagsOutOfReach naming those that cannot be reached, after all others."""
     unreachable = [dag_id for dag_id in dag_ids if not api.set_paused(dag_id, paused)]
     if unreachable:
-        done = "paused" if paused else "unpaused"
-        raise ContinuityError(f"these DAGs cannot be {done} without the database: {', '.join(unreachable)}")
+        raise DagsOutOfReach(unreachable, paused)

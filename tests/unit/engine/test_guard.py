@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from botocore.exceptions import ClientError, ConnectTimeoutError
 from moto import mock_aws
 
 from continuity import guard, lease, priority
-from continuity.errors import BadInput, ContinuityError, LeaseUnreadable, RestoreRefused
+from continuity.errors import BadInput, ContinuityError, DagsOutOfReach, LeaseUnreadable, RestoreRefused
 from continuity.guard import Record
 from continuity.lease import Lease
 from continuity.settings import Settings
@@ -220,15 +221,24 @@ def test_a_lease_that_is_not_answered_is_as_old_as_what_was_read_last() -> None:
     lost answer pauses everything."""
     now = int(time.time())
     fresh, old = Lease("us-east-1", 1, True, 0, now), Lease("us-east-1", 1, True, 0, now - 301)
-    for place, settings, done in (
-        (Noting(seen=fresh), PAUSES, []),
-        (Noting(seen=None), PAUSES, []),
-        (Noting(seen=old), SETTINGS, []),
-        (Noting(seen=old), PAUSES, ["fence"]),
+    marked = datetime.fromtimestamp(now - 301, UTC).isoformat()
+    fenced = rf"nobody has confirmed the lease of us-east-1 \(token 1\) since {re.escape(marked)}.*1 were paused"
+    for place, settings, done, said in (
+        (Noting(seen=fresh), PAUSES, [], "nothing was changed"),
+        (Noting(seen=None), PAUSES, [], "nothing was changed"),
+        (Noting(seen=old), SETTINGS, [], "nothing was changed"),
+        (Noting(seen=old), PAUSES, ["fence"], fenced),
+        (
+            Noting(seen=Lease("us-west-2", 2, marked_at=now)),
+            PAUSES,
+            ["fence"],
+            r"us-west-2 holds the lease \(token 2\):",
+        ),
     ):
-        with pytest.raises(LeaseUnreadable):
+        with pytest.raises(LeaseUnreadable, match=said) as raised:
             guard.watch(place, unreadable, settings)
         assert place.done == done
+        assert ("nothing was changed" in str(raised.value)) is not bool(done)
 
 
 def test_what_follows_from_a_lease_that_is_read() -> None:
@@ -243,6 +253,77 @@ def test_what_follows_from_a_lease_that_is_read() -> None:
     kept = Noting()
     assert guard.watch(kept, lambda: old, SETTINGS) == guard.Watched(old)
     assert (kept.done, kept.last) == ([], None), "keep: nothing is done, and nothing remembered"
+
+
+class Unwritable(Noting):
+    """A place that cannot keep a lease."""
+
+    def remember(self, lease: Lease) -> None:
+        raise OSError(f"{lease} cannot be kept")
+
+
+def test_what_cannot_be_remembered_stops_no_fence() -> None:
+    """Failure covered: a variable beside the matter keeps a Region running that may not act."""
+    place = Unwritable()
+    with pytest.raises(OSError, match="cannot be kept"):
+        guard.watch(place, lambda: Lease("us-west-2", 2, marked_at=1000), PAUSES)
+    assert place.done == ["fence"]
+
+
+class Airflow:
+    """The REST API and the variables of an environment with these DAGs; some of them cannot be set."""
+
+    def __init__(self, unreachable: set[str], **paused: bool) -> None:
+        self.unreachable, self.paused, self.variables = unreachable, paused, dict[str, str]()
+
+    def every(self, *_: str, **query: bool) -> list[dict[str, str]]:
+        return [{"dag_id": name} for name, flag in self.paused.items() if flag == query.get("paused", flag)]
+
+    def set_paused(self, dag_id: str, paused: bool) -> bool:
+        if dag_id not in self.unreachable:
+            self.paused[dag_id] = paused
+        return dag_id not in self.unreachable
+
+    def find_variable(self, key: str) -> str | None:
+        return self.variables.get(key)
+
+    def remember(self, key: str, value: Any, _description: str) -> None:
+        self.variables[key] = json.dumps(value)
+
+    def forget(self, key: str) -> None:
+        del self.variables[key]
+
+
+def without_database(airflow: Airflow) -> guard.ByRest:
+    return guard.ByRest(airflow, airflow, PAUSES)  # type: ignore[arg-type]
+
+
+def test_a_dag_out_of_reach_is_told_once_and_nothing_is_left_to_give_back() -> None:
+    """Failure covered: a record that never goes: the guard fails each minute, and unpauses what people paused."""
+    airflow = Airflow(set(), a=False, far=False, z=False)
+    place = without_database(airflow)
+    now = int(time.time())
+    back = Lease("us-east-1", 3, live=True, marked_at=now)
+    assert guard.watch(place, lambda: Lease("us-west-2", 2, marked_at=now), PAUSES).paused == ["a", "far", "z"]
+    airflow.unreachable = {"far"}
+    with pytest.raises(DagsOutOfReach, match="these DAGs cannot be unpaused without the database: far"):
+        guard.watch(place, lambda: back, PAUSES)
+    assert airflow.paused == {"a": False, "far": True, "z": False}
+    airflow.paused["a"] = True
+    assert guard.watch(place, lambda: back, PAUSES) == guard.Watched(back)
+    assert airflow.paused["a"] is True, "a person's choice"
+
+
+@pytest.mark.parametrize("value", ["no JSON", "[1]", '{"holder": "us-east-1"}', json.dumps(asdict(Lease("a", 1)))])
+def test_a_remembered_lease_that_is_none_counts_for_nothing(value: str) -> None:
+    """Failure covered: a variable that somebody changed stops the guard each minute."""
+    airflow = Airflow(set(), a=False)
+    airflow.variables[guard.SEEN] = value
+    with pytest.raises(LeaseUnreadable, match="nothing was changed"):
+        guard.watch(without_database(airflow), unreadable, PAUSES)
+    held = Lease("us-west-2", 2, marked_at=int(time.time()))
+    assert guard.watch(without_database(airflow), lambda: held, PAUSES).paused == ["a"]
+    assert without_database(airflow).seen() == held
 
 
 def test_the_promise_of_the_fence_is_what_the_guard_keeps() -> None:
