@@ -11,7 +11,7 @@ locals {
     hand_over          = "This Region did not hand over to the other one. Its DAGs run as before, unless the cause is LeftPaused, or the execution timed out or was aborted: then start it again with operation put_back. The failback in the other Region tells what became of it."
     stand_down         = "The environment was not removed after a failback, unless the cause says that it is being deleted: it costs, and a failover would find it in its way. Look at the cause and start the state machine again."
     hibernate          = "The environment was not put away, unless the cause says that it is being deleted; its DAGs run as before, unless the cause is LeftPaused. Look at the cause; starting hibernate again, or resume, goes on from where it is."
-    resume             = "The environment did not come back as it was. Look at the cause and mend it, then start the state machine again: it goes on from where the environment is. The snapshot is kept."
+    resume             = "After SmokeFailed the environment is live and stays so: look at the run that the cause names, and start nothing again. After Refused nothing was done: the cause says what is in the way, or which input is missing. After any other error the environment did not come back as it was: look at the cause and mend it, then start the state machine again, and it goes on from where the environment is. The snapshot is kept."
     preflight          = "If the other Region were lost now, its environment might not be created here, or not start. Nothing was changed. The log of the function preflight says what each of the checks named in the cause found, its answer to an invocation by hand what to do. Mend that, then start the state machine again."
     standby            = "The standby was not brought in step with its spec. A failover would still use it where it is available, else create it. Look at the cause: it says what differs and what to do. The state machine looks again by its schedule, and when a spec arrives."
     refresh            = "The newest snapshot was not restored into the standby: a failover would do it itself, and take longer. Look at the cause; the next snapshot, or the schedule, tries again."
@@ -60,7 +60,7 @@ locals {
     }
     failover-question = {
       description = "Asks a person whether ${var.name} fails over"
-      sentence    = "Shall the MWAA environment ${var.name} fail over from <primary> to <region>? The primary is judged to be lost: <why> Nothing is done before a person answers; without an answer until <until>, <without_answer>. To approve: <approve> To refuse: <refuse> Approving looks at the primary once more; with force true in the payload it does not. What the failover would do, and why, says the state machine failover with dry_run true as its input. Question: <request_id>"
+      sentence    = "Shall the MWAA environment ${var.name} fail over from <primary> to <region>? Why: <why> Nothing is done before a person answers; without an answer until <until>, <without_answer>. To approve: <approve> To refuse: <refuse> Approving looks at the primary once more; with force true in the payload it does not. What the failover would do, and why, says the state machine failover with dry_run true as its input. Question: <request_id>"
       pattern = {
         source      = ["mwaa-continuity"]
         detail-type = ["Failover Wants Approval"]
