@@ -134,6 +134,7 @@ class Batch:
         except BadEvent as error:
             return [Bad(error)]
         bad: list[Bad] = [Bad(event) for event in found if isinstance(event, BadEvent)]
+        alone = len(found) == 1
         later: NotNow | None = None
         for event in found:
             if isinstance(event, BadEvent):
@@ -141,13 +142,13 @@ class Batch:
             try:
                 rules = rules_for(event, self.rules)
             except BadEvent as error:
-                bad.append(Bad(error, event.raw, event.rule))
+                bad.append(Bad(error, None if alone else event.raw, event.rule))
                 continue
             for rule in rules:
                 try:
                     self._deliver(event, rule, message)
                 except BadEvent as error:
-                    bad.append(Bad(error, event.raw, rule.name))
+                    bad.append(Bad(error, None if alone else event.raw, rule.name))
                 except NotNow as error:
                     later = error
         if later:

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from botocore.exceptions import ClientError
+
 from mwaa_continuity import aws, events
 from mwaa_continuity.errors import BadInput
 from mwaa_continuity.events import Event
@@ -25,6 +27,9 @@ SOON: Final = 120
 LATER: Final = 900
 OFTEN: Final = 60
 FIRST_SENT: Final = "first_sent"
+LONGEST_ATTRIBUTE: Final = 1000
+#: Characters of a body that fit into a message however they are written.
+SHORTENED: Final = 10_000
 
 
 @dataclass(frozen=True)
@@ -106,11 +111,34 @@ class Queues:
 
     def dead_letter(self, message: Message, bad: BadEvent, raw: Mapping[str, Any] | None, rule: str) -> None:
         """Send what cannot be delivered to the dead-letter queue, and say why; `raw` none: the message as it is."""
-        told = {"reason": bad.reason, "why": str(bad)[:1000], "rule": rule, "message_id": message.id}
+        told = {"reason": bad.reason, "why": str(bad), "rule": rule, "message_id": message.id}
+        body = message.body if raw is None else as_text(raw)
+        try:
+            self._refuse(body, told)
+        except ClientError as error:
+            if not any(said in aws.code(error) for said in ("InvalidParameterValue", "InvalidMessageContents")):
+                raise
+            # With the reason it is too long, or it holds what SQS takes in no message: then as much as surely fits.
+            self._refuse(json.dumps({"shortened": body[:SHORTENED]}), told)
+
+    def _refuse(self, body: str, told: Mapping[str, str]) -> None:
         self.sqs.send_message(
             QueueUrl=self.dead_letter_url,
-            MessageBody=message.body if raw is None else json.dumps(raw),
+            MessageBody=body,
             MessageAttributes={
-                name: {"DataType": "String", "StringValue": value} for name, value in told.items() if value
+                name: {"DataType": "String", "StringValue": printable(value)[:LONGEST_ATTRIBUTE]}
+                for name, value in told.items()
+                if value
             },
         )
+
+
+def as_text(document: Mapping[str, Any]) -> str:
+    """JSON, no longer than the message that it came in."""
+    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+    return text if printable(text) == text else json.dumps(document)
+
+
+def printable(text: str) -> str:
+    """Without what SQS refuses, such as control characters and halves of characters."""
+    return "".join(character if character.isprintable() else "?" for character in text)

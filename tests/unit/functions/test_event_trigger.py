@@ -512,3 +512,33 @@ def test_a_conflict_does_not_say_that_a_dataset_event_is_there(world: World) -> 
 )
 def test_when_a_message_was_first_sent(text: str | None, first: float) -> None:
     assert trigger_queue.instant(text, 9.0) == first
+
+
+def test_what_is_too_long_with_its_reason_is_shortened(world: World) -> None:
+    world.queue.sqs.set_queue_attributes(
+        QueueUrl=world.queue.dead_letter_url, Attributes={"MaximumMessageSize": "100000"}
+    )
+    world.queue.send("{" + "x" * 150_000)
+    assert world.queue.poll() == (1, 0)
+    (letter,) = world.queue.dead_letters()
+    assert (letter["reason"], json.loads(letter["body"])) == (
+        "malformed",
+        {"shortened": "{" + "x" * (trigger_queue.SHORTENED - 1)},
+    )
+
+
+def test_a_refused_message_of_one_event_is_sent_as_it_came(world: World) -> None:
+    body = json.dumps({"rule": "gone\u0001" + "x" * 5000, "event": bridge_event("ü")}, ensure_ascii=False, indent=3)
+    world.queue.send(body)
+    assert world.queue.poll() == (1, 0)
+    (letter,) = world.queue.dead_letters()
+    assert letter["body"] == body
+    assert letter["rule"] == "gone?" + "x" * (trigger_queue.LONGEST_ATTRIBUTE - 5)
+
+
+@pytest.mark.parametrize("key", ["ü", "\u0001", "\ud800"])
+def test_an_event_of_several_is_sent_as_what_sqs_takes(key: str) -> None:
+    text = trigger_queue.as_text({"key": key})
+    assert json.loads(text) == {"key": key}
+    assert text.encode()
+    assert ("\\" in text) is (key != "ü")
