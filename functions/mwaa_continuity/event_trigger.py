@@ -200,7 +200,8 @@ class Batch:
     def _airflow(self) -> Delivery:
         if self._delivery is None:
             pace = Pace(whole_number("PACE_MILLISECONDS") / 1000)
-            self._delivery = Delivery(PacedApi(self.settings.environment, self.gate.airflow_version, pace))
+            api = PacedApi(self.settings.environment, self.gate.airflow_version, pace)
+            self._delivery = Delivery(api, self.until)
         return self._delivery
 
     def _stop(self, why: str, longest: int, message: Message) -> NotNow:

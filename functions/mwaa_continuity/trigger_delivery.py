@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -56,12 +57,14 @@ class PacedApi(RestApi):
 
 
 class Delivery:
-    """Tells one environment."""
+    """Tells one environment, in one invocation, until an instant of `time.monotonic`."""
 
-    def __init__(self, api: RestApi) -> None:
+    def __init__(self, api: RestApi, until: float) -> None:
         self.api = api
+        self.until = until
         self.word = "dataset" if api.major < 3 else "asset"
         self._ids: dict[str, int] = {}
+        self._marks: dict[str, tuple[float, set[str]]] = {}
 
     def deliver(self, event: TriggerEvent, rule: Rule, doubt_since: int) -> str:
         """Tell Airflow once: "delivered", or "found" where it was told before.
@@ -114,14 +117,30 @@ class Delivery:
 
     def _is_there(self, event: TriggerEvent, rule: Rule, since: float) -> bool:
         """Whether a dataset event tells of the event already, among those since an instant (epoch seconds)."""
-        wanted = mark(event, rule)
-        of = {f"{self.word}_id": self._id_of(rule.dataset), "order_by": "-timestamp"}
+        return mark(event, rule) in self._marks_since(rule.dataset, since)
+
+    def _marks_since(self, uri: str, since: float) -> set[str]:
+        """The marks of a dataset's events, read once in an invocation: nobody else delivers what it has claimed.
+
+        Raises `RestApiUnavailable` where reading takes longer than there is time: what is in doubt stays so.
+        """
+        read_since, marks = self._marks.get(uri, (math.inf, set()))
+        if read_since <= since:
+            return marks
+        marks = set()
+        of: dict[str, Any] = {f"{self.word}_id": self._id_of(uri), "order_by": "-timestamp"}
+        if self.api.major >= 3:
+            of["timestamp_gte"] = datetime.fromtimestamp(since, UTC).isoformat()
         for found in self._listed(f"/{self.word}s/events", f"{self.word}_events", of):
-            if (found.get("extra") or {}).get(MARK) == wanted:
-                return True
             if epoch(found["timestamp"]) < since:
                 break
-        return False
+            if time.monotonic() > self.until:
+                raise RestApiUnavailable(
+                    f"the events of {self.word} {uri} are too many to look through", throttled=True
+                )
+            marks.add(str((found.get("extra") or {}).get(MARK)))
+        self._marks[uri] = (since, marks)
+        return marks
 
     def _listed(self, path: str, member: str, query: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """Every entry of a list, page by page. Airflow may be set to shorter pages than are asked for."""

@@ -75,6 +75,9 @@ class AirflowOfEvents(MwaaService):
             assert query["order_by"] == "-timestamp"
             member = f"{word}_events"
             rows = [e for e in reversed(self.dataset_events) if e[f"{word}_id"] == int(query[f"{word}_id"])]
+            if word == "asset":
+                since = datetime.fromisoformat(query["timestamp_gte"])
+                rows = [e for e in rows if datetime.fromisoformat(e["timestamp"]) >= since]
         page = rows[offset : offset + min(PAGE, int(query["limit"]))]
         answer = {member: page, "total_entries": len(rows)}
         return 200, {"RestApiStatusCode": 200, "RestApiResponse": answer}, ""

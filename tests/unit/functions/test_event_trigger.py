@@ -542,3 +542,41 @@ def test_an_event_of_several_is_sent_as_what_sqs_takes(key: str) -> None:
     assert json.loads(text) == {"key": key}
     assert text.encode()
     assert ("\\" in text) is (key != "ü")
+
+
+def in_doubt(world: World, *keys: str) -> None:
+    """An invocation told Airflow of these events a while ago, and ended before it could mark that."""
+    ledger = trigger_ledger.Ledger(world.account.dynamodb, LEASES, "x", SECONDARY)
+    world.later = -trigger_ledger.CLAIM_SECONDS - 60
+    for key in keys:
+        assert ledger.claim(trigger_events_id(key), "orders", trigger_ledger.Lost()).owned
+        extra = {"continuity_event": f"orders/{trigger_events_id(key)}"}
+        now = datetime.now(UTC).isoformat()
+        world.airflow.dataset_events.append({"dataset_id": 7, "asset_id": 7, "extra": extra, "timestamp": now})
+    world.later = 0
+
+
+@pytest.mark.parametrize("version", ["2.9.2", "3.3.1"])
+def test_the_events_of_a_dataset_are_read_once_in_an_invocation(world: World, version: str) -> None:
+    world.version(version)
+    keys = ("orders/a", "orders/b", "orders/c")
+    in_doubt(world, *keys)
+    world.queue.send(*(bridge_event(key) for key in keys))
+    assert world.queue.poll() == (3, 0)
+    assert len(world.airflow.marks()) == 3
+    called = [str(call[2]) for call in world.airflow.calls if call[0] == "InvokeRestApi"]
+    assert sum(path.endswith("/events") for path in called) == 1
+
+
+def test_a_search_that_takes_too_long_leaves_the_doubt(world: World) -> None:
+    in_doubt(world, "orders/a")
+    made = trigger_delivery.Delivery.__init__
+    world.monkeypatch.setattr(trigger_delivery.Delivery, "__init__", lambda self, api, _until: made(self, api, -1.0))
+    world.queue.send(bridge_event("orders/a"))
+    assert world.queue.poll() == (1, 1)
+    assert len(world.airflow.marks()) == 1, "not told again"
+    assert max(world.account.published("EventWaitSeconds")) > 0
+    world.monkeypatch.setattr(trigger_delivery.Delivery, "__init__", made)
+    world.show_all()
+    world.queue.drain()
+    assert len(world.airflow.marks()) == 1
