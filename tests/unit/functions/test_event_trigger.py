@@ -10,82 +10,27 @@ from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 
-from mwaa_continuity import event_trigger, sleep_state, trigger_delivery, trigger_ledger, trigger_queue
+from mwaa_continuity import event_trigger, trigger_delivery, trigger_ledger, trigger_queue
 from mwaa_continuity.errors import BadInput
-from mwaa_continuity.sleep_state import ASLEEP, AWAKE, HIBERNATING, RESUMING, SleepState
+from mwaa_continuity.sleep_state import ASLEEP, AWAKE, HIBERNATING, RESUMING
 from mwaa_continuity.trigger_delivery import Pace
-from tests.unit.functions.airflow_of_events import AirflowOfEvents, TriggerQueue, bridge_event, notification
-from tests.unit.functions.conftest import LEASES, NAME, PRIMARY, SECONDARY, Account, environment
-
-ORDERS = "s3://landing/orders"
-RULES = [
-    {"name": "orders", "buckets": ["landing"], "prefix": "orders/", "dataset": ORDERS},
-    {"name": "loads", "buckets": ["landing"], "prefix": "loads/", "dag_id": "load"},
-    {"name": "unknown", "buckets": ["landing"], "prefix": "none/", "dataset": "s3://nobody/knows"},
-    {"name": "no-dag", "buckets": ["landing"], "prefix": "nodag/", "dag_id": "not_there"},
-]
-SERVER_ERROR = (500, {"RestApiStatusCode": 504, "RestApiResponse": {"title": "late"}}, "RestApiServerException")
-THROTTLED = (429, {"message": "slow down"}, "ThrottlingException")
-
-
-class World:
-    """An environment that runs in the secondary's Region, and the queue."""
-
-    def __init__(self, account: Account, airflow: AirflowOfEvents, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.account = account
-        self.airflow = airflow
-        self.queue = TriggerQueue(SECONDARY)
-        self.monkeypatch = monkeypatch
-        self.later = 0.0
-        airflow.environments[SECONDARY, NAME] = environment(SECONDARY)
-        airflow.datasets = {"s3://landing/orders_of_others": 3, ORDERS: 7}
-        airflow.dags = {"load": {"is_paused": False}}
-        for name, value in {
-            "RULES": json.dumps(RULES),
-            "QUEUE_URL": self.queue.url,
-            "DEAD_LETTER_URL": self.queue.dead_letter_url,
-            "LEDGER_TABLE": LEASES,
-            "KNOWN_BY": "environment",
-            "PACE_MILLISECONDS": "0",
-        }.items():
-            monkeypatch.setenv(name, value)
-        real = time.time
-        monkeypatch.setattr(trigger_ledger.time, "time", lambda: real() + self.later)
-
-    def show_all(self) -> None:
-        """Make every message visible now: time passed."""
-        for message in self._messages():
-            message.visible_at = 0
-
-    def waits(self) -> list[float]:
-        """Seconds until each message is visible again."""
-        return sorted(message.visible_at / 1000 - time.time() for message in self._messages())
-
-    @staticmethod
-    def _messages() -> list[Any]:
-        from moto.sqs.models import sqs_backends
-
-        return list(sqs_backends["123456789012"][SECONDARY].queues["events"]._messages)
-
-    def asleep(self, state: str, **members: Any) -> None:
-        self.monkeypatch.setenv("KNOWN_BY", "hibernation")
-        seen = sleep_state.read_state(self.account.dynamodb, LEASES, SECONDARY)
-        wanted = SleepState(state=state, phase_since=5, **members)
-        assert sleep_state.write_state(self.account.dynamodb, LEASES, SECONDARY, seen, wanted)
-
-    def version(self, airflow: str) -> None:
-        self.airflow.environments[SECONDARY, NAME]["AirflowVersion"] = airflow
+from tests.unit.functions.airflow_of_events import bridge_event, notification
+from tests.unit.functions.conftest import LEASES, NAME, PRIMARY, SECONDARY
+from tests.unit.functions.event_world import (
+    SERVER_ERROR,
+    THROTTLED,
+    World,
+    aged,
+    lease,
+    trigger_events_id,
+    world_of_events,
+)
 
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> Iterator[World]:
-    airflow = AirflowOfEvents()
-    monkeypatch.setenv("AWS_ENDPOINT_URL_MWAA", airflow.url)
-    with mock_aws():
-        yield World(Account(airflow), airflow, monkeypatch)
-    airflow.stop()
+    yield from world_of_events(monkeypatch)
 
 
 @pytest.mark.parametrize("version", ["2.9.2", "3.3.1"])
@@ -275,11 +220,6 @@ def test_an_event_wakes_the_environment(world: World, state: str, wakes: bool) -
     assert started == [f"event-5-{int(time.time()) // 3600}"] * wakes
 
 
-def lease(world: World, holder: str, **members: Any) -> None:
-    world.monkeypatch.setenv("KNOWN_BY", "lease")
-    world.account.set_lease(holder=holder, **members)
-
-
 def test_only_the_active_region_delivers(world: World) -> None:
     lease(world, PRIMARY)
     world.queue.send(bridge_event("orders/x"))
@@ -318,12 +258,6 @@ def test_a_failover_delivers_what_it_lost_and_nothing_twice(world: World) -> Non
     assert len(world.airflow.marks()) == 3
 
 
-def trigger_events_id(key: str) -> str:
-    (event,) = event_trigger.unwrap(json.dumps(bridge_event(key)))
-    assert not isinstance(event, event_trigger.BadEvent)
-    return event.id
-
-
 def test_a_region_that_is_not_active_forgets_what_is_settled(world: World) -> None:
     lease(world, PRIMARY)
     ledger = trigger_ledger.Ledger(world.account.dynamodb, LEASES, "the other Region", PRIMARY)
@@ -333,12 +267,6 @@ def test_a_region_that_is_not_active_forgets_what_is_settled(world: World) -> No
     ledger.done(ledger.claim(trigger_events_id("orders/new"), "orders", trigger_ledger.Lost()))
     world.queue.send(bridge_event("orders/old"), bridge_event("orders/new"), bridge_event("orders/never"))
     assert world.queue.poll() == (3, 2)
-
-
-def aged(world: World, seconds: float) -> None:
-    for message in world._messages():
-        message.sent_timestamp -= int(seconds * 1000)
-    world.show_all()
 
 
 def test_a_message_is_renewed_before_the_queue_forgets_it(world: World) -> None:
@@ -426,157 +354,3 @@ def test_an_invocation_ends_in_time(world: World) -> None:
 def test_what_is_no_batch(world: World, event: dict[str, Any]) -> None:
     with pytest.raises(BadInput, match="accepted"):
         event_trigger.handler(event, None)
-
-
-def test_without_a_failover_nothing_was_lost(world: World) -> None:
-    ledger = trigger_ledger.Ledger(world.account.dynamodb, LEASES, "the other Region", PRIMARY)
-    ledger.done(ledger.claim(trigger_events_id("orders/x"), "orders", trigger_ledger.Lost()))
-    lease(world, SECONDARY, live=True)
-    world.queue.send(bridge_event("orders/x"))
-    world.queue.drain()
-    assert world.airflow.dataset_events == []
-
-
-@pytest.mark.parametrize("sent_before", [0, 86400])
-def test_a_backlog_waits_for_what_airflow_is_about_to_parse(world: World, sent_before: int) -> None:
-    """Failure covered: an environment that came back refused what had waited for it, before its DAGs were parsed."""
-    world.airflow.dags, known = {}, world.airflow.dags
-    world.airflow.datasets, datasets = {}, world.airflow.datasets
-    world.queue.send(bridge_event("loads/x"), bridge_event("orders/x"))
-    aged(world, sent_before)
-    assert world.queue.poll() == (2, 2)
-    world.airflow.dags, world.airflow.datasets = known, datasets
-    world.show_all()
-    world.queue.drain()
-    assert (len(world.airflow.runs), len(world.airflow.marks())) == (1, 1)
-    assert world.queue.dead_letters() == []
-
-
-def test_what_was_unknown_long_ago_may_come_again(world: World) -> None:
-    ledger = trigger_ledger.Ledger(world.account.dynamodb, LEASES, "x", SECONDARY)
-    assert ledger.unknown_for("orders") == 0
-    world.later = 600
-    assert 599 <= ledger.unknown_for("orders") <= 601
-    world.later += trigger_ledger.UNKNOWN_AGAIN_SECONDS
-    assert ledger.unknown_for("orders") == 0
-
-
-def test_events_that_aws_refuses_to_let_us_deliver_raise_the_alarm(world: World) -> None:
-    world.monkeypatch.setenv("LEDGER_TABLE", "not-there")
-    world.queue.send(bridge_event("orders/x"))
-    aged(world, 5000)
-    assert world.queue.poll() == (1, 1)
-    assert max(world.account.published("EventWaitSeconds")) >= 5000
-
-
-def test_the_oldest_event_is_told_where_a_younger_one_failed(world: World) -> None:
-    world.airflow.before = lambda _path, _body: THROTTLED
-    world.queue.send(bridge_event("orders/young"), bridge_event("orders/old"))
-    world._messages()[1].sent_timestamp -= 5_000_000
-    assert world.queue.poll() == (2, 2)
-    assert max(world.account.published("EventWaitSeconds")) >= 5000
-
-
-def test_one_message_does_not_fail_its_batch(world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    def fails(event: Any, *_: Any) -> None:
-        if event.content["key"] == "orders/b":
-            raise LookupError("secret")
-        told.append(event.content["key"])
-
-    told: list[str] = []
-    world.monkeypatch.setattr(event_trigger.Batch, "_deliver", lambda _self, event, *_: fails(event))
-    world.queue.send(bridge_event("orders/a"), bridge_event("orders/b"), "[" * 100_000, bridge_event("orders/c"))
-    assert world.queue.poll() == (4, 1)
-    assert told == ["orders/a", "orders/c"]
-    assert [letter["reason"] for letter in world.queue.dead_letters()] == ["malformed"]
-    logged = capsys.readouterr().out
-    assert "LookupError" in logged
-    assert "secret" not in logged
-
-
-def test_what_invoke_rest_api_calls_invalid_is_refused(world: World) -> None:
-    world.airflow.before = lambda _path, _body: (400, {"message": "too large"}, "ValidationException")
-    world.queue.send(bridge_event("orders/x"))
-    assert world.queue.poll() == (1, 0)
-    assert [letter["reason"] for letter in world.queue.dead_letters()] == ["refused"]
-
-
-def test_a_conflict_does_not_say_that_a_dataset_event_is_there(world: World) -> None:
-    world.airflow.before = lambda _path, _body: (400, {"RestApiStatusCode": 409}, "RestApiClientException")
-    world.queue.send(bridge_event("orders/x"))
-    assert world.queue.poll() == (1, 1)
-
-
-@pytest.mark.parametrize(
-    ("text", "first"), [("5.5", 5.5), ("nan", 9), ("inf", 9), ("-1", 9), ("x", 9), ("", 9), (None, 9), ("10", 9)]
-)
-def test_when_a_message_was_first_sent(text: str | None, first: float) -> None:
-    assert trigger_queue.instant(text, 9.0) == first
-
-
-def test_what_is_too_long_with_its_reason_is_shortened(world: World) -> None:
-    world.queue.sqs.set_queue_attributes(
-        QueueUrl=world.queue.dead_letter_url, Attributes={"MaximumMessageSize": "100000"}
-    )
-    world.queue.send("{" + "x" * 150_000)
-    assert world.queue.poll() == (1, 0)
-    (letter,) = world.queue.dead_letters()
-    assert (letter["reason"], json.loads(letter["body"])) == (
-        "malformed",
-        {"shortened": "{" + "x" * (trigger_queue.SHORTENED - 1)},
-    )
-
-
-def test_a_refused_message_of_one_event_is_sent_as_it_came(world: World) -> None:
-    body = json.dumps({"rule": "gone\u0001" + "x" * 5000, "event": bridge_event("ü")}, ensure_ascii=False, indent=3)
-    world.queue.send(body)
-    assert world.queue.poll() == (1, 0)
-    (letter,) = world.queue.dead_letters()
-    assert letter["body"] == body
-    assert letter["rule"] == "gone?" + "x" * (trigger_queue.LONGEST_ATTRIBUTE - 5)
-
-
-@pytest.mark.parametrize("key", ["ü", "\u0001", "\ud800"])
-def test_an_event_of_several_is_sent_as_what_sqs_takes(key: str) -> None:
-    text = trigger_queue.as_text({"key": key})
-    assert json.loads(text) == {"key": key}
-    assert text.encode()
-    assert ("\\" in text) is (key != "ü")
-
-
-def in_doubt(world: World, *keys: str) -> None:
-    """An invocation told Airflow of these events a while ago, and ended before it could mark that."""
-    ledger = trigger_ledger.Ledger(world.account.dynamodb, LEASES, "x", SECONDARY)
-    world.later = -trigger_ledger.CLAIM_SECONDS - 60
-    for key in keys:
-        assert ledger.claim(trigger_events_id(key), "orders", trigger_ledger.Lost()).owned
-        extra = {"continuity_event": f"orders/{trigger_events_id(key)}"}
-        now = datetime.now(UTC).isoformat()
-        world.airflow.dataset_events.append({"dataset_id": 7, "asset_id": 7, "extra": extra, "timestamp": now})
-    world.later = 0
-
-
-@pytest.mark.parametrize("version", ["2.9.2", "3.3.1"])
-def test_the_events_of_a_dataset_are_read_once_in_an_invocation(world: World, version: str) -> None:
-    world.version(version)
-    keys = ("orders/a", "orders/b", "orders/c")
-    in_doubt(world, *keys)
-    world.queue.send(*(bridge_event(key) for key in keys))
-    assert world.queue.poll() == (3, 0)
-    assert len(world.airflow.marks()) == 3
-    called = [str(call[2]) for call in world.airflow.calls if call[0] == "InvokeRestApi"]
-    assert sum(path.endswith("/events") for path in called) == 1
-
-
-def test_a_search_that_takes_too_long_leaves_the_doubt(world: World) -> None:
-    in_doubt(world, "orders/a")
-    made = trigger_delivery.Delivery.__init__
-    world.monkeypatch.setattr(trigger_delivery.Delivery, "__init__", lambda self, api, _until: made(self, api, -1.0))
-    world.queue.send(bridge_event("orders/a"))
-    assert world.queue.poll() == (1, 1)
-    assert len(world.airflow.marks()) == 1, "not told again"
-    assert max(world.account.published("EventWaitSeconds")) > 0
-    world.monkeypatch.setattr(trigger_delivery.Delivery, "__init__", made)
-    world.show_all()
-    world.queue.drain()
-    assert len(world.airflow.marks()) == 1
