@@ -178,7 +178,9 @@ class Deaf(States):
 def test_a_first_heartbeat_that_is_lost_stops_nothing(s3: Any) -> None:
     states = Deaf()
     answer(s3, states)
-    assert [what for what, _ in states.told] == ["heartbeat", "success"]
+    *beats, last = [what for what, _ in states.told]
+    assert set(beats) == {"heartbeat"}
+    assert last == "success"
 
 
 class Undeletable:
