@@ -84,6 +84,11 @@ bench: set-up-system set-up-tools set-up-airflow ## how fast, how heavy, how lar
 local: set-up-system set-up-tools set-up-airflow ## run your DAGs on a local MWAA (DAGS=path AIRFLOW=version)
 	@$(PYTHON) -m tests.local_aws.local --airflow $(AIRFLOW) $(if $(DAGS),--dags $(DAGS))
 
+.PHONY: check-requirements
+check-requirements: ## would MWAA's image install this requirements.txt (FILE=path AIRFLOW=version); offline, fails where it would not
+	@test -n "$(FILE)" || { echo "FILE is ''; accepted: a requirements.txt, as in make check-requirements FILE=requirements.txt AIRFLOW=$(AIRFLOW)"; exit 2; }
+	@PYTHONPATH=functions python3 -m mwaa_continuity.check_requirements --airflow $(AIRFLOW) $(FILE)
+
 package: set-up-tools ## build functions/package.zip
 	@$(PYTHON) -m tests.tools.package_functions build
 

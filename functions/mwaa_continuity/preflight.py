@@ -21,6 +21,7 @@ from mwaa_continuity.preflight_access import (
 )
 from mwaa_continuity.preflight_filters import check_network_acls, check_security_groups
 from mwaa_continuity.preflight_network import check_addresses, check_routes, check_subnets, check_way_out
+from mwaa_continuity.preflight_requirements import check_requirements
 from mwaa_continuity.preflight_spec import (
     check_airflow_version,
     check_environment,
@@ -47,6 +48,7 @@ CHECKS: Final[Mapping[str, Check]] = {
     "dag_bucket": check_dag_bucket,
     "dag_folder": check_dag_folder,
     "files": check_files,
+    "requirements": check_requirements,
     "subnets": check_subnets,
     "routes": check_routes,
     "way_out": check_way_out,

@@ -27,7 +27,7 @@ locals {
       Resource = var.dag_bucket.arn
     },
     {
-      # The whole bucket, because the spec says where plugins and requirements are. Only their heads are asked for.
+      # The whole bucket, because the spec says where plugins and requirements are. Of all but the latter only the heads are asked for.
       Sid      = "FindFilesOfSpec"
       Effect   = "Allow"
       Action   = ["s3:GetObject", "s3:GetObjectVersion"]

@@ -91,7 +91,7 @@ def test_a_lost_primary_would_be_taken_over(ready: Account) -> None:
         f"Snapshot: {SNAPSHOT}, cut at 2026-11-21T08:00:05+00:00, restored as full; the work of",
         f" {found['snapshot']['rpo_seconds']} seconds would run again or be lost.",
         f"Environment: it would be created from snapshots/{NAME}/{SNAPSHOT}/spec.json; the strategy is backup_restore.",
-        "Preflight: all 20 checks passed.",
+        "Preflight: all 21 checks passed.",
     ):
         assert words in found["text"], found["text"]
     assert SECRET_OPTION not in str(found)
@@ -228,7 +228,7 @@ def test_failed_checks_of_the_preflight_are_told_and_stand_in_nobodys_way(ready:
     found = look()
     assert [check["name"] for check in found["preflight"]["failed"]] == ["dag_bucket"]
     assert found["would_fail_over"] is True
-    assert "Preflight: 1 of 20 checks failed: dag_bucket: " in found["text"]
+    assert "Preflight: 1 of 21 checks failed: dag_bucket: " in found["text"]
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ ASKED = {
     "kms": {"key", "key_policy", "log_groups"},
     "logs": {"log_groups"},
     "mwaa": {"environment", "airflow_version", "environment_quota", "addresses"},
-    "s3": {"dag_bucket", "dag_folder", "files"},
+    "s3": {"dag_bucket", "dag_folder", "files", "requirements"},
     "service-quotas": set(),
 }
 
