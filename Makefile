@@ -41,8 +41,8 @@ set-up-%:
 scenario-chosen:
 	@test -n "$(filter $(SCENARIO),$(SCENARIOS) all)" || { echo "SCENARIO is '$(SCENARIO)'; accepted: $(SCENARIOS) all"; exit 2; }
 
-rehearse: scenario-chosen set-up-system set-up-terraform set-up-tools set-up-airflow ## lose an environment on the local stand-in, get it back, compare every row (SCENARIO=name, or all; DAGS=path adds your own DAGs)
-	@$(PYTHON) -m tests.rehearsal --scenario $(SCENARIO) --airflow $(AIRFLOW) $(if $(DAGS),--dags $(DAGS))
+rehearse: scenario-chosen set-up-system set-up-terraform set-up-tools set-up-airflow ## lose an environment on the local stand-in, get it back, compare every row (SCENARIO=name, or all; DAGS=path adds your own DAGs, HISTORY=1000000 a long history to hot_standby)
+	@$(PYTHON) -m tests.rehearsal --scenario $(SCENARIO) --airflow $(AIRFLOW) $(if $(DAGS),--dags $(DAGS)) $(if $(HISTORY),--history $(HISTORY))
 
 # In the order they are named: rehearsals take longest, and one process does them while the other does the rest.
 test: lint test-plan set-up-airflow ## everything: lint, plans, unit, integration, the rehearsals drill (which is backup_restore after a drill) and hibernate

@@ -71,7 +71,7 @@ RUNS = """
 INSERT INTO dag_run (id, dag_id, queued_at, execution_date, start_date, end_date, state, run_id, external_trigger,
   run_type, conf, data_interval_start, data_interval_end, last_scheduling_decision, dag_hash, log_template_id,
   updated_at, clear_number)
-SELECT id, %(prefix)s || 'dag_' || d, date, date, date + interval '1 s',
+SELECT %(before)s + id, %(prefix)s || 'dag_' || d, date, date, date + interval '1 s',
   CASE WHEN running THEN NULL ELSE date + interval '7 min' END,
   CASE WHEN running THEN 'running' WHEN id %% 11 = 0 THEN 'failed' ELSE 'success' END,
   type || '__' || to_char(date, 'YYYY-MM-DD"T"HH24:MI:SS') || '+00:00', type = 'manual', type,
@@ -80,7 +80,7 @@ SELECT id, %(prefix)s || 'dag_' || d, date, date, date + interval '1 s',
   date - interval '1 h', date, date + interval '7 min', md5(d::text), (SELECT max(id) FROM log_template),
   date + interval '7 min', id %% 3
 FROM (
-  SELECT row_number() OVER (ORDER BY n DESC, d) AS id, d, n, n = 0 AND d %% 4 = 0 AS running,
+  SELECT row_number() OVER (ORDER BY n DESC, d) AS id, d, n, n = 0 AND d %% 4 = 0 AND NOT %(gone)s AS running,
     CASE WHEN n IN (1, 3) OR n > 4 AND n %% 10 = 1 THEN 'manual' ELSE 'scheduled' END AS type,
     timestamptz '2026-06-01 00:00Z' - n * interval '1 hour' - d * interval '1 s' AS date
   FROM generate_series(0, %(runs_per_dag)s - 1) n, generate_series(0, %(dags)s - 1) d) runs
@@ -119,9 +119,9 @@ DAGS = """
 INSERT INTO dag (dag_id, is_paused, is_subdag, is_active, last_parsed_time, fileloc, owners, dag_display_name,
   default_view, schedule_interval, max_active_tasks, max_active_runs, max_consecutive_failed_dag_runs,
   has_task_concurrency_limits, has_import_errors, next_dagrun, next_dagrun_create_after)
-SELECT %(prefix)s || 'dag_' || d, d %% 5 = 0, false, true, now(), '/usr/local/airflow/dags/' || d || '.py', 'airflow',
-  'D\u00e4g ' || d, 'grid', '"@hourly"', 16, 16, 0, false, false, timestamptz '2026-06-01 00:00Z' + interval '1 h',
-  timestamptz '2026-06-01 00:00Z' + interval '2 h'
+SELECT %(prefix)s || 'dag_' || d, %(gone)s OR d %% 5 = 0, false, NOT %(gone)s, now(),
+  '/usr/local/airflow/dags/' || d || '.py', 'airflow', 'D\u00e4g ' || d, 'grid', '"@hourly"', 16, 16, 0, false, false,
+  timestamptz '2026-06-01 00:00Z' + interval '1 h', timestamptz '2026-06-01 00:00Z' + interval '2 h'
 FROM generate_series(0, %(dags)s - 1) d"""
 
 TRIGGERS = """
@@ -194,18 +194,34 @@ WHERE r.id > %(after)s - 50 AND (r.dag_id, r.run_id) = (i.dag_id, i.run_id)""",
 
 #: What follows an insert with ids of our own.
 SEQUENCES = ("dag_run", "trigger", "connection", "variable")
+#: Ids that are left to whoever makes runs while the first id of a history is chosen.
+ROOM = 1000
 
 
 def fill(cursor: Any, size: Size, fernet: Fernet, prefix: str = "") -> None:
     """Fill an empty schema of Airflow 2.10; names begin with `prefix`. The cursor is a superuser's: checks of foreign
     keys, which hold, are left out for speed."""
     values = {**_values(prefix, after=0), "dags": size.dags, "runs_per_dag": size.runs_per_dag}
-    cursor.execute("SET session_replication_role = replica")
-    for statement in (DAGS, RUNS, TRIGGERS, *OF_RUNS, NOTES, FAILURES):
-        cursor.execute(statement, values)
+    _insert(cursor, values, DAGS, RUNS, TRIGGERS, *OF_RUNS, NOTES, FAILURES)
     _add_secrets(cursor, fernet, prefix)
     for table in SEQUENCES:
         cursor.execute(f"SELECT setval('{table}_id_seq', max(id)) FROM {table}")  # noqa: S608  (names of our own)
+
+
+def add_history(cursor: Any, size: Size, prefix: str) -> None:
+    """Add what DAGs whose files are gone leave to a database that is in use: runs that ended, with task instances,
+    jobs, log rows and XComs. The DAGs are paused and inactive; names begin with `prefix`. A superuser's cursor."""
+    cursor.execute("SELECT nextval('dag_run_id_seq')")
+    before = cursor.fetchone()[0] + ROOM
+    cursor.execute("SELECT setval('dag_run_id_seq', %s)", (before + size.runs,))  # from here on nobody draws ours
+    values = {**_values(prefix, after=before), "before": before, "gone": True}
+    _insert(cursor, {**values, "dags": size.dags, "runs_per_dag": size.runs_per_dag}, DAGS, RUNS, *OF_RUNS)
+
+
+def _insert(cursor: Any, values: dict[str, Any], *statements: str) -> None:
+    cursor.execute("SET session_replication_role = replica")
+    for statement in statements:
+        cursor.execute(statement, values)
     cursor.execute("SET session_replication_role = origin")
 
 
@@ -218,7 +234,7 @@ def change(cursor: Any) -> None:
 
 
 def _values(prefix: str, after: int) -> dict[str, Any]:
-    return {"prefix": prefix, "after": after, "nasty": NASTY, "rarely": RARELY}
+    return {"prefix": prefix, "after": after, "before": 0, "gone": False, "nasty": NASTY, "rarely": RARELY}
 
 
 def _add_secrets(cursor: Any, fernet: Fernet, prefix: str) -> None:

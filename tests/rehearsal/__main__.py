@@ -1,5 +1,5 @@
-"""`python -m tests.rehearsal [--scenario NAME] [--airflow VERSION] [--dags PATH] [--keep]`: lose an environment, get it
-back, compare every row."""
+"""`python -m tests.rehearsal [--scenario NAME] [--airflow VERSION] [--dags PATH] [--history N] [--keep]`: lose an
+environment, get it back, compare every row."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import tempfile
 from pathlib import Path
 from types import FrameType
 
+from tests.rehearsal import history, verdict
 from tests.rehearsal import report as reports
-from tests.rehearsal import verdict
 from tests.rehearsal.every import EVERY, INTERRUPTED, rehearse_every
 from tests.rehearsal.progress import Progress
 from tests.rehearsal.rehearsal import Rehearsal
@@ -36,6 +36,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--scenario", default=USUAL, help=f"{', '.join(SCENARIOS)}, or all (default: %(default)s)")
     parser.add_argument("--airflow", default="2.10.3", help="version whose environment stands below build/airflow")
     parser.add_argument("--dags", type=Path, help="a DAG folder of your own, added to the workload")
+    parser.add_argument("--history", type=int, default=0, help="task instances of a long history that the source has")
     parser.add_argument("--output", type=Path, default=REPORTS, help="folder of the report and of everything else")
     parser.add_argument("--keep", action="store_true", help="leave everything running at the end, to look around")
     return parser.parse_args(argv)
@@ -56,7 +57,7 @@ def main(argv: list[str]) -> int:
     kind = SCENARIOS[options.scenario]
     folder = run_folder(options.output.resolve())
     users_dags = options.dags and options.dags.resolve()
-    rehearsal = Rehearsal(folder, options.airflow, progress, kind.source, kind.target, users_dags)
+    rehearsal = Rehearsal(folder, options.airflow, progress, kind.source, kind.target, users_dags, options.history)
     code, finished = 1, False
     try:
         report = _run(kind(rehearsal), options.output, keep=options.keep)
@@ -93,8 +94,23 @@ def _bad_input(options: argparse.Namespace) -> str:
         return (
             f"--airflow: {options.airflow} is not set up below build/airflow; `make rehearse AIRFLOW={options.airflow}`"
         )
+    if wrong := _bad_history(options):
+        return wrong
     if options.dags and not options.dags.is_dir():
         return f"--dags: {options.dags} is no folder; accepted: a folder with DAG files"
+    return ""
+
+
+def _bad_history(options: argparse.Namespace) -> str:
+    if not options.history:
+        return ""
+    taken = [name for name, kind in SCENARIOS.items() if kind.takes_history]
+    if options.scenario not in taken:
+        return f"--history: {options.history}; accepted: with --scenario {', '.join(taken)}"
+    if options.airflow != history.AIRFLOW:
+        return f"--history: {options.history}; accepted: with --airflow {history.AIRFLOW}, whose schema it is made for"
+    if options.history < history.AT_LEAST:
+        return f"--history: {options.history}; accepted: {history.AT_LEAST} task instances or more"
     return ""
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -155,20 +154,6 @@ def detected_in_time(outage: float, started: float, configured: float, period: f
         f"configured {configured:.0f} s, measured {started - outage:.0f} s: {periods:.0f} periods of {period:.0f} s"
     )
     return Check("detection took as long as configured, within one period", passed, detail)
-
-
-def dashboard_metrics(body: str) -> set[str]:
-    """The metrics of our own that a dashboard names; those of AWS's namespaces are AWS's to publish."""
-    rows = [row for widget in json.loads(body)["widgets"] for row in widget["properties"].get("metrics", [])]
-    return {row[1] for row in rows if row[0] == NAMESPACE}
-
-
-def dashboard_has_its_metrics(named: Collection[str], published: Collection[str], not_here: Collection[str]) -> Check:
-    """Every metric that the dashboard names was published, but for those of operations that the scenario has not."""
-    wanted = set(named) - set(not_here)
-    missing = wanted - set(published)
-    detail = f"never published: {show(missing)}" if missing else f"{len(wanted)} of {len(set(named))} named"
-    return Check("every metric of the dashboard was published", bool(wanted) and not missing, detail)
 
 
 def dataset_waits_then_fires(facts: Facts, runs_while_waiting: int) -> Check:

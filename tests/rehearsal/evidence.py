@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.local_aws.inventory import Inventory
+from tests.rehearsal.dashboard import Shown
 from tests.rehearsal.observe import Arrival
 
 
@@ -31,6 +32,8 @@ class Evidence:
     """Filled step by step."""
 
     source_dump: Path | None = None
+    #: The source's database, where a long history of it is to be compared.
+    source_url: str = ""
     exported: str = ""
     source_key: str = ""
     target_key: str = ""
@@ -51,6 +54,8 @@ class Evidence:
     #: Output of the machines that the rehearsal fired or started, by name.
     outputs: dict[str, dict[str, Any]] = field(default_factory=dict)
     users_dags: list[str] = field(default_factory=list)
+    #: What the target's dashboard shows at the end.
+    dashboard: list[Shown] = field(default_factory=list)
 
     @property
     def arrived(self) -> Arrival:

@@ -17,6 +17,7 @@ from typing import Any
 from tests.local_aws.airflow_command import run_airflow
 from tests.local_aws.fixtures import RunningStandIn, start_stand_in
 from tests.local_aws.inventory import inventory, left
+from tests.rehearsal import history
 from tests.rehearsal.airflow_api import AirflowApi
 from tests.rehearsal.comparator import Dump, users_rows
 from tests.rehearsal.effects import Cut, Effect, read_effects
@@ -41,6 +42,8 @@ class Rehearsal:
     source: Place
     target: Place
     users_dags: Path | None = None
+    #: How many task instances of DAGs that are gone the source has beside its workload.
+    history: int = 0
     planted: Planted = field(default_factory=Planted)
     evidence: Evidence = field(default_factory=Evidence)
     stand_in: RunningStandIn | None = None
@@ -195,11 +198,16 @@ class Rehearsal:
             return self.source if effect.where == self.source.region else self.target
         return self.source if since is None or effect.at < since.timestamp() else self.target
 
+    @staticmethod
+    def dump(path: Path) -> Dump:
+        """A dump of the source or the target, without a long history."""
+        return Dump(path, without=history.PREFIX)
+
     def cut(self) -> Cut:
         """What the source's dump says of the cut."""
         if self.evidence.source_dump is None:
             raise RehearsalFailed("there is no dump of the cut")
-        dump = Dump(self.evidence.source_dump)
+        dump = self.dump(self.evidence.source_dump)
         at = datetime.fromisoformat(self.evidence.manifest["cut_at"]).timestamp()
         return Cut.of(at, users_rows(dump, "dag_run"), users_rows(dump, "task_instance"), self.major)
 

@@ -65,7 +65,8 @@ class Story:
 
 @dataclass
 class Report:
-    """Everything a rehearsal found. `tables` holds name, rows_source, rows_restored, mismatched, differences."""
+    """Everything a rehearsal found. `tables` holds name, rows_source, rows_restored, mismatched, differences;
+    `dashboard` metric, statistic, value."""
 
     scenario: str
     started: float
@@ -78,6 +79,7 @@ class Report:
     events: list[dict[str, Any]] = field(default_factory=list)
     replayed: list[str] = field(default_factory=list)
     snapshot: dict[str, Any] = field(default_factory=dict)
+    dashboard: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def differences(self) -> int:
@@ -125,6 +127,7 @@ class Report:
             "versions": self.versions,
             "snapshot": self.snapshot,
             "tables": self.tables,
+            "dashboard": self.dashboard,
             "checks": [asdict(check) for check in self.checks],
             "replayed": self.replayed,
             "steps": self.steps,

@@ -59,6 +59,7 @@ def render(document: dict[str, Any]) -> str:
         _tables(document["tables"]),
         _differences(document["tables"]),
         _replayed(document["replayed"]),
+        _dashboard(document["dashboard"]),
         "<h2>What was run</h2>",
         _facts(document),
         _steps(document["steps"]),
@@ -128,6 +129,18 @@ def _replayed(replayed: list[str]) -> str:
         return ""
     listed = escape("\n".join(replayed))
     return f"<details><summary>{len(replayed)} task instances were replayed</summary><pre>{listed}</pre></details>"
+
+
+def _dashboard(shown: list[dict[str, Any]]) -> str:
+    if not shown:
+        return ""
+    rows = ""
+    for graph in shown:
+        value = "never published" if graph["value"] is None else f"{graph['value']:.6g}"
+        rows += f"<tr><td><code>{escape(graph['metric'])}</code></td><td>{escape(graph['statistic'])}</td>"
+        rows += f'<td class="number">{value}</td></tr>'
+    head = '<tr><th>Metric</th><th>Statistic over the run</th><th class="number">Value</th></tr>'
+    return f"<h2>What its dashboard shows</h2><table><thead>{head}</thead><tbody>{rows}</tbody></table>"
 
 
 def _facts(document: dict[str, Any]) -> str:

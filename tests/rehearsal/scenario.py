@@ -28,6 +28,10 @@ class Scenario(ABC):
     local_variables: ClassVar[tuple[str, ...]] = ()
     #: Longest interval of a schedule whose next run must have come when the target is looked at last.
     soon_seconds: ClassVar[float]
+    #: Metrics of the target's dashboard that nothing of the scenario publishes.
+    unpublished: ClassVar[frozenset[str]] = frozenset()
+    #: Whether the source can be given a long history.
+    takes_history: ClassVar[bool] = False
 
     def __init__(self, rehearsal: Rehearsal) -> None:
         self.rehearsal = rehearsal

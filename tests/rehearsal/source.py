@@ -151,5 +151,5 @@ def _awaited_dags() -> set[str]:
 
 
 def _dag_ids(url: str) -> list[str]:
-    rows = database.query(url, "SELECT dag_id FROM dag WHERE NOT starts_with(dag_id, %s)", (OWN_PREFIX,))
-    return sorted(row[0] for row in rows)
+    rows = database.query(url, "SELECT dag_id FROM serialized_dag WHERE NOT starts_with(dag_id, %s)", (OWN_PREFIX,))
+    return sorted({row[0] for row in rows})

@@ -7,7 +7,7 @@ from datetime import UTC
 from functools import partial
 
 from tests.rehearsal import database, wanted
-from tests.rehearsal.effects import SCHEDULES, computed_replay
+from tests.rehearsal.effects import SCHEDULES, Cut, computed_replay
 from tests.rehearsal.observe import Observer, read_ledger
 from tests.rehearsal.rehearsal import NAME, Rehearsal
 from tests.rehearsal.wanted import Wanted
@@ -43,9 +43,9 @@ def look_after(rehearsal: Rehearsal, after: Iterable[Wanted], fail_dags: frozens
             api.trigger(dag_id, f"afterwards-{dag_id}")
         rehearsal.wait(lambda: wanted.missing_instances(url, after), 240, "the state after it went live")
         rehearsal.wait(lambda: _schedules_behind(rehearsal, url, soon_seconds), 240, "a new run of every schedule")
-        rehearsal.wait(partial(_replay_behind, rehearsal, fail_dags), 240, "everything replayed")
+        rehearsal.wait(partial(_replay_behind, rehearsal, rehearsal.cut(), fail_dags), 240, "everything replayed")
     with rehearsal.progress.step("history"):
-        rehearsal.wait(lambda: _history_behind(rehearsal, url), 240, "the history restored")
+        rehearsal.wait(lambda: _history_behind(rehearsal, url), 600, "the history restored")
         rehearsal.evidence.end_dump = database.dump_of_now(url, rehearsal.folder / "target-at-end.sql")
         rehearsal.narrator.poll()
 
@@ -57,11 +57,11 @@ def _schedules_behind(rehearsal: Rehearsal, url: str, soon_seconds: float) -> st
     return ", ".join(sorted((soon & known) - begun))
 
 
-def _replay_behind(rehearsal: Rehearsal, fail_dags: frozenset[str]) -> str:
+def _replay_behind(rehearsal: Rehearsal, cut: Cut, fail_dags: frozenset[str]) -> str:
     effects = rehearsal.effects()
     begun = {effect.key for effect in effects if effect.where == rehearsal.target.where and effect.kind == "start"}
     live = rehearsal.evidence.arrived.live
-    computed = computed_replay(rehearsal.cut(), effects, rehearsal.source.where, live, fail_dags)
+    computed = computed_replay(cut, effects, rehearsal.source.where, live, fail_dags)
     return ", ".join(" ".join(map(str, key)) for key in sorted(computed - begun)[:3])
 
 

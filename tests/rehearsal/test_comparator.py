@@ -14,6 +14,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from tests.postgres import SUPERUSER, Cluster, bin_dir, migrate
+from tests.rehearsal import history
 from tests.rehearsal.comparator import BadDump, Dump, Sides, TableResult, compare
 from tests.rehearsal.sample_data import restored_before_live, restored_statements, source_statements
 
@@ -250,6 +251,66 @@ def test_a_difference_in_a_secret_does_not_show_it(databases: Databases) -> None
     (line,) = databases.compare(state=change, end=change)["variable"].differences
     assert "val: <secret> became <secret>" in line
     assert "hunter2" not in line
+
+
+#: Every id of a long history is another one, as after a restore.
+SHIFTED = [
+    f"UPDATE {table} SET {column} = {column} + {by} WHERE starts_with(dag_id, '{history.PREFIX}')"  # noqa: S608
+    for table, column, by in (
+        ("dag_run", "id", 200_000),
+        ("xcom", "dag_run_id", 200_000),
+        ("job", "id", 3000),
+        ("task_instance", "job_id", 3000),
+        ("task_instance", "queued_by_job_id", 3000),
+        ("log", "id", 1_000_000),
+    )
+]
+
+
+@pytest.fixture(scope="module")
+def grown(databases: Databases) -> str:
+    """A database with a long history; `regrown` is the same with other ids."""
+    databases.cluster.create("grown", template="source")
+    # The sample's rows have ids of their own.
+    databases.execute("grown", [f"SELECT setval('{name}_id_seq', 100000)" for name in ("dag_run", "job", "log")])
+    history.load(databases.cluster.url("grown"), history.AT_LEAST)
+    databases.cluster.create("regrown", template="grown")
+    databases.execute("regrown", SHIFTED)
+    return "grown"
+
+
+IN_HISTORY = [
+    ("nothing", {}, "SELECT 1"),
+    ("a value", {"task_instance": 1}, "UPDATE task_instance SET duration = 0.25 WHERE task_id = 'task_0' AND IN_LAST"),
+    ("NULL and an empty text", {"xcom": 1}, "UPDATE xcom SET value = '' WHERE task_id = 'task_0' AND IN_LAST"),
+    ("a missing row", {"log": 1}, "DELETE FROM log WHERE id = (SELECT max(id) FROM log)"),
+    ("a row too many", {"job": 1}, "INSERT INTO job (id, dag_id) VALUES (900000, 'history_dag_0')"),
+    ("one id off the shift", {"dag_run": 2}, "UPDATE dag_run SET id = id + 7 WHERE IN_LAST"),
+    ("a flag", {"dag": 1}, "UPDATE dag SET is_paused = false WHERE dag_id = 'history_dag_7'"),
+]
+#: In the last run of the history.
+IN_LAST = """(dag_id, run_id) = (SELECT dag_id, run_id FROM dag_run WHERE id =
+    (SELECT max(id) FROM dag_run WHERE starts_with(dag_id, 'history_')))"""
+
+
+@pytest.mark.parametrize(("what", "found", "change"), IN_HISTORY, ids=[case[0] for case in IN_HISTORY])
+def test_a_long_history_is_compared_row_by_row(
+    databases: Databases, grown: str, what: str, found: dict[str, int], change: str
+) -> None:
+    cluster = databases.cluster
+    cluster.drop("changed")
+    cluster.create("changed", template="regrown")
+    databases.execute("changed", [change.replace("IN_LAST", IN_LAST)])
+    results = history.compare(cluster.url(grown), cluster.url("changed"))
+    assert {r.name: r.mismatched for r in results if r.mismatched} == {f"{t} (history)": n for t, n in found.items()}
+    assert {r.name: r.rows_source for r in results}["task_instance (history)"] == history.AT_LEAST
+    assert all(r.rows_source for r in results), what
+
+
+def test_a_long_history_is_left_out_of_a_dump(databases: Databases, grown: str) -> None:
+    without, small = Dump(databases.dump(grown).path, without=history.PREFIX), databases.dump("source")
+    for table in history.TABLES:
+        assert list(without.rows(table)) == list(small.rows(table)), table
 
 
 def test_a_truncated_dump_is_refused(databases: Databases, tmp_path: Path) -> None:

@@ -27,7 +27,11 @@ def start(*arguments: str) -> subprocess.Popen[str]:
 
 @pytest.mark.parametrize(
     ("option", "value", "accepted"),
-    [("--dags", "no/such/folder", "a folder with DAG files"), ("--scenario", "flood", "backup_restore")],
+    [
+        ("--dags", "no/such/folder", "a folder with DAG files"),
+        ("--scenario", "flood", "backup_restore"),
+        ("--history", "1000000", "with --scenario hot_standby"),
+    ],
 )
 def test_bad_input_is_named(option: str, value: str, accepted: str) -> None:
     done = start(option, value)

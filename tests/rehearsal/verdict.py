@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from tests.local_aws import grants
-from tests.rehearsal import checks, database, leaks
+from tests.rehearsal import checks, dashboard, database, history, leaks
 from tests.rehearsal.comparator import COUNTED, COUNTED_BEFORE_2_10, Dump, Sides, compare, users_rows
 from tests.rehearsal.effects import InstanceKey, actual_replay
 from tests.rehearsal.evidence import Evidence, RehearsalFailed
-from tests.rehearsal.rehearsal import Rehearsal
+from tests.rehearsal.rehearsal import NAME, Rehearsal
 from tests.rehearsal.report import Check, Report
 from tests.rehearsal.scenario import Scenario
 
@@ -27,7 +27,7 @@ LEAVES_NOTHING = "terraform destroy leaves nothing"
 def compared(scenario: Scenario) -> list[dict[str, Any]]:
     """The comparison of every carried table."""
     rehearsal, evidence = scenario.rehearsal, scenario.rehearsal.evidence
-    source, state, end = (Dump(path) for path in evidence.dumps)
+    source, state, end = map(rehearsal.dump, evidence.dumps)
     if evidence.target_since is None:
         raise RehearsalFailed("the environment of the target was never seen")
     sides = Sides(
@@ -45,13 +45,16 @@ def compared(scenario: Scenario) -> list[dict[str, Any]]:
         linked_triggers=database.AUDITED_LINKS,
         was_cut_off=evidence.effects_since > 0,
     )
-    return [asdict(result) for result in compare(sides)]
+    results = compare(sides)
+    if evidence.source_url:
+        results += history.compare(evidence.source_url, rehearsal.database_url(rehearsal.target))
+    return [asdict(result) for result in results]
 
 
 def facts_of(scenario: Scenario) -> checks.Facts:
     """What the checks look at."""
     rehearsal, evidence = scenario.rehearsal, scenario.rehearsal.evidence
-    end = Dump(evidence.dumps[2])
+    end = rehearsal.dump(evidence.dumps[2])
     return checks.Facts(
         rehearsal.cut(),
         rehearsal.effects(),
@@ -67,7 +70,7 @@ def facts_of(scenario: Scenario) -> checks.Facts:
 def checked(scenario: Scenario, facts: checks.Facts, tables: list[dict[str, Any]]) -> list[Check]:
     """Every check that needs the stand-in to be up."""
     rehearsal, evidence = scenario.rehearsal, scenario.rehearsal.evidence
-    source, state, end = (Dump(path) for path in evidence.dumps)
+    source, state, end = map(rehearsal.dump, evidence.dumps)
     flags = evidence.paused or _flags(source)
     planted = rehearsal.planted
     expected = {
@@ -91,6 +94,7 @@ def checked(scenario: Scenario, facts: checks.Facts, tables: list[dict[str, Any]
         checks.secrets_readable(facts, expected),
         _no_leak(rehearsal),
         _second_plans(rehearsal),
+        _dashboard(scenario),
         *_iam(scenario),
         *scenario.checks(facts),
     ]
@@ -124,12 +128,14 @@ def reported(scenario: Scenario, facts: checks.Facts, tables: list[dict[str, Any
             for span in rehearsal.progress.spans
         ],
         events=rehearsal.narrator.events,
+        dashboard=[asdict(shown) for shown in rehearsal.evidence.dashboard],
         replayed=sorted(" ".join(map(str, key)) for key in replay),
         snapshot={
             "snapshot": manifest["snapshot_id"],
             "cut at": manifest["cut_at"],
             "rows in the snapshot": sum(table["rows"] for table in manifest["tables"]),
             "bytes in the snapshot": sum(thing["bytes"] for table in manifest["tables"] for thing in table["objects"]),
+            "task instances of a long history": rehearsal.history or "none",
             "DAGs of the user": len(rehearsal.evidence.users_dags) or "none",
         },
     )
@@ -203,6 +209,13 @@ def _second_plans(rehearsal: Rehearsal) -> Check:
     passed = not changed and plans.keys() == rehearsal.roots.keys()
     detail = f"changes in the {', '.join(changed)}" if changed else f"of {', '.join(plans)}"
     return Check("a second plan is empty", passed, detail)
+
+
+def _dashboard(scenario: Scenario) -> Check:
+    rehearsal, region = scenario.rehearsal, scenario.rehearsal.target.region
+    cloudwatch = rehearsal.local.client("cloudwatch", region)
+    rehearsal.evidence.dashboard = dashboard.read(cloudwatch, f"{NAME}-{region}")
+    return dashboard.is_published(rehearsal.evidence.dashboard, scenario.unpublished)
 
 
 def _iam(scenario: Scenario) -> list[Check]:

@@ -48,6 +48,8 @@ class Dump:
     """One plain dump file (`pg_dump --format=plain`), indexed by table. Tables of schema `public` have bare names."""
 
     path: Path
+    #: Rows whose `dag_id` begins so are not there. Empty: all are.
+    without: str = ""
     foreign_keys: list[ForeignKey] = field(default_factory=list)
     primary_keys: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _blocks: dict[str, _Block] = field(default_factory=dict)
@@ -70,17 +72,22 @@ class Dump:
         block = self._blocks.get(table)
         if block is None:
             return
+        dag_id = block.columns.index("dag_id") if self.without and "dag_id" in block.columns else None
+        left_out = self.without.encode()
         with self.path.open("rb") as file:
             file.seek(block.offset)
             for line in file:
                 text = line.removesuffix(b"\n")
                 if text == rb"\.":
                     return
-                values = [decode(part) for part in text.decode("utf-8", "surrogateescape").split("\t")]
-                if len(values) != len(block.columns):
+                parts = text.split(b"\t")
+                if len(parts) != len(block.columns):
                     raise BadDump(
-                        f"{self.path.name}: {table}: a row has {len(values)} values for {len(block.columns)} columns"
+                        f"{self.path.name}: {table}: a row has {len(parts)} values for {len(block.columns)} columns"
                     )
+                if dag_id is not None and parts[dag_id].startswith(left_out):
+                    continue
+                values = [decode(part.decode("utf-8", "surrogateescape")) for part in parts]
                 yield dict(zip(block.columns, values, strict=True))
 
     def _scan(self) -> None:

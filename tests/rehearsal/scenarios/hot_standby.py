@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.rehearsal import database, source
+from tests.rehearsal import database, history, source
 from tests.rehearsal.checks import Facts
 from tests.rehearsal.comparator import OWN_PREFIX
 from tests.rehearsal.observe import read_ledger
@@ -32,6 +32,7 @@ class HotStandby(WarmStandby):
 
     name = "hot_standby"
     own_changes = OWN_CHANGES | ANSWERS
+    takes_history = True
 
     def __init__(self, rehearsal: Rehearsal) -> None:
         super().__init__(rehearsal)
@@ -42,14 +43,26 @@ class HotStandby(WarmStandby):
         """What restoring ahead is for, beside what a standby is for."""
         return [*super().checks(facts), self._restored_ahead(), self._restored_nothing_again()]
 
-    def _take_snapshot(self) -> None:
-        """One more before, so that the state of one snapshot gives way to that of the next."""
+    def _apply(self) -> None:
+        """Where a long history is asked for, the primary has it before anything runs there."""
+        super()._apply()
+        rehearsal = self.rehearsal
+        if rehearsal.history:
+            with rehearsal.progress.step(f"a history of {rehearsal.history} task instances in the primary"):
+                rehearsal.evidence.source_url = rehearsal.database_url(PRIMARY)
+                history.load(rehearsal.evidence.source_url, rehearsal.history)
+
+    def _run_workload(self) -> None:
+        """A snapshot more while it begins, so that the state of one gives way to that of the next."""
         rehearsal = self.rehearsal
         with rehearsal.progress.step("a snapshot, and its state in the standby"):
             rehearsal.wait_for_execution(rehearsal.start_machine("snapshot", PRIMARY), PRIMARY)
             self._await_refresh()
+        super()._run_workload()
+
+    def _take_snapshot(self) -> None:
         super()._take_snapshot()
-        with rehearsal.progress.step("the state of the next one in its place"):
+        with self.rehearsal.progress.step("the state of the next one in its place"):
             self._await_refresh()
 
     def _await_refresh(self) -> None:
@@ -92,6 +105,5 @@ class HotStandby(WarmStandby):
         """The failover found the state there. History follows, so the ledger has grown."""
         after = read_ledger(self.rehearsal.database_url(SECONDARY))
         same = after["state_at"] == self.ahead[-1]["state_at"] and bool(after["live"])
-        seconds = self.rehearsal.evidence.arrived.live - self.rehearsal.evidence.arrived.started
-        detail = f"restored at {after['state_at']}; {seconds:.0f} s from the decision to going live"
+        detail = f"restored at {after['state_at']}"
         return Check("the failover found the state there, and went live with it", same, detail)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC
 from functools import partial
 from typing import Any
@@ -12,7 +13,7 @@ from tests.rehearsal.comparator import OWN_PREFIX
 from tests.rehearsal.evidence import Place
 from tests.rehearsal.observe import Observer
 from tests.rehearsal.rehearsal import NAME, Rehearsal
-from tests.rehearsal.report import Check
+from tests.rehearsal.report import Check, Figure, Story
 from tests.rehearsal.scenarios.backup_restore import PRIMARY, SECONDARY, BackupRestore
 
 #: What is changed in the primary while the secondary stands by.
@@ -37,6 +38,17 @@ class WarmStandby(BackupRestore):
     def checks(self, facts: Facts) -> list[Check]:
         """What a standby is for, beside what a lost Region asks for."""
         return [*super().checks(facts), self._followed(), self._was_inert(facts), self._nothing_created()]
+
+    def story(self, first_new_run: float | None) -> Story:
+        """RPO, RTO, and what is ours of it: all but the detection, as nothing is created."""
+        story, arrival = super().story(first_new_run), self.rehearsal.evidence.arrived
+        ours = Figure(
+            "decision_to_live_seconds",
+            "decision to live",
+            arrival.live - arrival.started,
+            "from the start of the failover to going live, lease and snapshot included",
+        )
+        return replace(story, figures=[*story.figures, ours])
 
     def _apply(self) -> None:
         """The primary's spec arrives, and the standby comes by itself; then the primary is changed."""

@@ -97,5 +97,9 @@ def sample_report(mismatched: int = 0, scenario: str = "backup_restore") -> Repo
         versions={"Airflow": "2.10.3", "PostgreSQL": "15.14", "Terraform": "1.11.4"},
         steps=[{"name": "terraform apply: secondary", "seconds": 71.2}, {"name": "take a snapshot", "seconds": 9.9}],
         replayed=["long_task by-hand-long_task work -1", "every_minute scheduled__2026-01-01T00:00:00+00:00 first -1"],
+        dashboard=[
+            {"metric": "SnapshotAgeSeconds", "statistic": "Maximum", "value": 31.0},
+            {"metric": "DrillsFailed", "statistic": "Sum", "value": None},
+        ],
         snapshot={"snapshot": "20260528T202640Z-0a1b2c3d", "rows in the snapshot": 13724},
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -158,18 +157,3 @@ def test_detection_is_held_against_what_is_configured() -> None:
         check = checks.detected_in_time(outage, outage + started, 180)
         assert check.passed is passed, (started, check.detail)
     assert check.detail == "configured 180 s, measured 250 s: 5 periods of 60 s"
-
-
-def test_a_graph_that_stays_empty_fails() -> None:
-    """Failure covered: the dashboard names a metric that nobody publishes."""
-    graphs = [
-        [["MwaaContinuity", "Healthy", "Environment", "e", {"stat": "Maximum"}], ["MwaaContinuity", "DrillsFailed"]],
-        [["AmazonMWAA", "SchedulerHeartbeat"], [{"expression": "a / b"}]],
-    ]
-    widgets = [{"type": "text", "properties": {"markdown": "x"}}, *({"properties": {"metrics": m}} for m in graphs)]
-    named = checks.dashboard_metrics(json.dumps({"widgets": widgets}))
-    assert named == {"Healthy", "DrillsFailed"}
-    assert checks.dashboard_has_its_metrics(named, {"Healthy", "Other"}, {"DrillsFailed"}).passed
-    check = checks.dashboard_has_its_metrics(named, {"Healthy"}, set())
-    assert (check.passed, check.detail) == (False, "never published: DrillsFailed")
-    assert not checks.dashboard_has_its_metrics(set(), {"Healthy"}, set()).passed, "a dashboard that names nothing"

@@ -93,6 +93,12 @@ def test_the_page_stands_by_itself(mismatched: int, scenario: str) -> None:
         assert page.count(f"--{part['colour']}: #") == 2, "in light and in dark"
 
 
+def test_the_page_shows_the_numbers_of_the_dashboard() -> None:
+    page = render(sample_report().document())
+    assert '<td><code>SnapshotAgeSeconds</code></td><td>Maximum</td><td class="number">31</td>' in page
+    assert '<td><code>DrillsFailed</code></td><td>Sum</td><td class="number">never published</td>' in page
+
+
 def test_the_page_shows_differences_as_text() -> None:
     page = render(sample_report(mismatched=2).document())
     assert "&lt;script&gt;" in page
