@@ -71,6 +71,7 @@ lint: set-up-system set-up-terraform set-up-tools set-up-asl-validator package-c
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m mypy functions/mwaa_continuity
 	$(PYTHON) -m mypy dags/continuity
+	$(PYTHON) -m mypy examples/ci/plan_review
 	$(PYTHON) -m tests.tools.validate_state_machines
 
 format: set-up-tools ## rewrite HCL and Python into shape
@@ -111,6 +112,24 @@ plan: account-chosen ## plan one account's Region (ACCOUNT=sandbox ROLE=primary)
 
 apply: account-chosen ## apply the saved plan
 	terraform -chdir=$(ROOT) apply $(ROLE).tfplan
+
+# What a pipeline asks of a plan; PLAN is `label=file.json` (of `terraform show -json`), or several of them.
+PLAN   ?=
+MARKER ?= plan
+REVIEW  = PYTHONPATH=examples/ci python3 -m plan_review
+
+.PHONY: plan-chosen plan-comment plan-policy plan-redact
+plan-chosen:
+	@test -n "$(PLAN)" || { echo "PLAN is ''; accepted: files of terraform show -json, as in PLAN=\"prod/us-east-1=plan.json\""; exit 2; }
+
+plan-comment: plan-chosen ## plans as one Markdown comment, what is replaced or deleted first (PLAN="label=plan.json ...")
+	@$(REVIEW) comment --marker $(MARKER) $(PLAN)
+
+plan-policy: plan-chosen ## deny plans that take away what holds state (PLAN=..., ALLOW="address ...", LABELS=file)
+	@$(REVIEW) policy $(foreach address,$(ALLOW),--allow '$(address)') $(if $(wildcard $(LABELS)),--allow-file $(LABELS)) $(PLAN)
+
+plan-redact: plan-chosen ## a plan reduced to what the comment needs, without sensitive values (PLAN=plan.json)
+	@$(REVIEW) redact $(PLAN)
 
 lock: set-up-tools ## compile the hash-locked requirements again (pins stay unless UPGRADE=package)
 	for list in requirements/*.in; do build/boot/bin/uv pip compile --quiet --generate-hashes --no-header \
