@@ -50,7 +50,7 @@ test: lint test-plan set-up-airflow ## everything: lint, plans, unit, integratio
 	$(PYTHON) -m pytest -n 2 --dist loadscope --no-loadscope-reorder tests/rehearsal tests/integration --airflow-versions $(AIRFLOW_VERSIONS)
 
 # One JUnit file a folder, so that a part can be run again by itself; a failure does not keep the others from running.
-test-all: lint test-plan set-up-airflow ## the long matrices: every Airflow version, many kill seeds, each scenario rehearsed on each (hours); docs/test-report.md says how they ended
+test-all: lint security test-plan set-up-airflow ## the long matrices: every Airflow version, many kill seeds, each scenario rehearsed on each (hours); docs/test-report.md says how they ended
 	for part in $(LONG_PARTS); do \
 	  $(PYTHON) -m pytest $$part --airflow-versions all --rehearse all --seeds 100 \
 	    --junitxml build/reports/$$(echo $${part#tests/} | tr / -).xml; \
@@ -73,6 +73,10 @@ lint: set-up-system set-up-terraform set-up-tools set-up-asl-validator package-c
 	$(PYTHON) -m mypy dags/continuity
 	$(PYTHON) -m mypy examples/ci/plan_review
 	$(PYTHON) -m tests.tools.validate_state_machines
+
+.PHONY: security
+security: set-up-tools set-up-security ## static analysis: checkov over the Terraform, zizmor over the pipelines (about a minute)
+	$(PYTHON) -m tests.tools.security_checks
 
 format: set-up-tools ## rewrite HCL and Python into shape
 	terraform fmt -recursive

@@ -107,6 +107,8 @@ resource "aws_cloudwatch_log_group" "machine" {
 }
 
 resource "aws_sfn_state_machine" "this" {
+  #checkov:skip=CKV_AWS_284:traces would want a grant on every resource; executions are told by notices and histories
+  #checkov:skip=CKV_AWS_285:failures are logged, but not execution data, which holds task tokens
   for_each = local.machine_names
 
   name       = each.value
@@ -124,6 +126,7 @@ resource "aws_sfn_state_machine" "this" {
 }
 
 resource "aws_scheduler_schedule" "this" {
+  #checkov:skip=CKV_AWS_297:what it holds is a machine's ARN and the time
   for_each = local.machine_schedules
 
   name                         = local.machine_names[each.key]

@@ -1,6 +1,7 @@
 # Schedulers, workers and web server reach each other; the web server is opened to whom the caller names.
 
 resource "aws_security_group" "this" {
+  #checkov:skip=CKV2_AWS_5:it is attached to the environment, which the state machines create from the spec
   count = local.create_security_group ? 1 : 0
 
   name        = "${var.prefix}-environment"
@@ -14,6 +15,7 @@ resource "aws_vpc_security_group_ingress_rule" "self" {
   count = local.create_security_group ? 1 : 0
 
   security_group_id            = aws_security_group.this[0].id
+  description                  = "Schedulers, workers and web server reach each other"
   referenced_security_group_id = aws_security_group.this[0].id
   ip_protocol                  = "-1"
 
@@ -37,6 +39,7 @@ resource "aws_vpc_security_group_ingress_rule" "security_group" {
   for_each = local.create_security_group ? var.security_group.ingress_security_group_ids : {}
 
   security_group_id            = aws_security_group.this[0].id
+  description                  = "Web server"
   referenced_security_group_id = each.value
   ip_protocol                  = "tcp"
   from_port                    = 443

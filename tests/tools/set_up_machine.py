@@ -172,6 +172,12 @@ def tools() -> None:
     python_environment("tools", folder, REQUIREMENTS / "tools.txt", folder / "bin" / "pytest")
 
 
+def security() -> None:
+    """The environment of static analysis: apart, because it is large and only `make security` wants it."""
+    folder = BUILD / "security"
+    python_environment("security", folder, REQUIREMENTS / "security.txt", folder / "bin" / "checkov")
+
+
 def airflow(wanted: str) -> None:
     """Every real Airflow of a list with commas (or `all`), each at the versions of the MWAA image."""
     locks = {path.stem.removeprefix("airflow-"): path for path in sorted(REQUIREMENTS.glob("airflow-*.txt"))}
@@ -214,6 +220,7 @@ def main(arguments: list[str]) -> int:
         "tools": tools,
         "airflow": lambda: airflow(chosen.airflow),
         "asl-validator": asl_validator,
+        "security": security,
     }
     parser.add_argument("parts", nargs="+", choices=list(parts), metavar="PART", help=", ".join(parts))
     chosen = parser.parse_args(arguments)
