@@ -1,7 +1,7 @@
 """event_trigger: messages of the trigger queue become dataset events or DAG runs, each good event once.
 
 A bad event goes to the dead-letter queue with its reason. Every other one stays in the queue until it is delivered,
-however long the environment is away: docs/architecture.md, "Events", says how and what is promised.
+however long the environment is away: docs/events.md says how and what is promised.
 """
 
 from __future__ import annotations

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
-from botocore.exceptions import ClientError
-
-from mwaa_continuity import aws
+from mwaa_continuity.items import notation, write_if_unchanged
 
 KEY: Final = {"pk": {"S": "approval"}, "sk": {"S": "approval"}}
 
@@ -76,33 +74,12 @@ def answered(seen: Question, state: str, now: int, rest_seconds: int) -> Questio
 
 def write_question(dynamodb: Any, table: str, seen: Question | None, wanted: Question) -> bool:
     """Write the item if it still is what was seen. False if somebody else was faster."""
-    condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(pk)"}
-    if seen is not None:
-        before = attributes(seen)
-        condition = {
-            "ConditionExpression": " AND ".join(f"#{name} = :{name}" for name in before),
-            "ExpressionAttributeNames": {f"#{name}": name for name in before},
-            "ExpressionAttributeValues": {f":{name}": value for name, value in before.items()},
-        }
-    try:
-        dynamodb.put_item(TableName=table, Item=KEY | attributes(wanted), **condition)
-    except ClientError as error:
-        if aws.code(error) == "ConditionalCheckFailedException":
-            return False
-        raise
-    return True
+    return write_if_unchanged(dynamodb, table, KEY, attributes(seen) if seen else None, attributes(wanted))
 
 
-def attributes(question: Question) -> dict[str, Any]:
+def attributes(question: Question) -> dict[str, dict[str, Any]]:
     """The attributes of the item in DynamoDB's notation. `handed_over` is there or not."""
     values = asdict(question)
     if not question.handed_over:
         del values["handed_over"]
-    return {name: notation(value) for name, value in values.items()}
-
-
-def notation(value: object) -> dict[str, Any]:
-    """A value in DynamoDB's notation."""
-    if isinstance(value, bool):
-        return {"BOOL": value}
-    return {"N": str(value)} if isinstance(value, int) else {"S": str(value)}
+    return notation(values)

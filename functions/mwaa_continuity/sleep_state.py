@@ -1,16 +1,11 @@
-"""The item that says whether the environment is awake or asleep, and who changes that ("The lease table").
-
-Every write replaces the item on the condition that it still is what was read, so that of several callers one wins.
-"""
+"""The item that says whether the environment is awake or asleep, and who changes that ("The lease table")."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from botocore.exceptions import ClientError
-
-from mwaa_continuity import aws
+from mwaa_continuity.items import notation, write_if_unchanged
 
 AWAKE: Final = "awake"
 HIBERNATING: Final = "hibernating"
@@ -52,25 +47,6 @@ def read_state(dynamodb: Any, table: str, region: str) -> SleepState | None:
 
 def write_state(dynamodb: Any, table: str, region: str, seen: SleepState | None, wanted: SleepState) -> bool:
     """Write the item if it still is what was seen. False if somebody else was faster."""
-    arguments: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(pk)"}
-    if seen is not None:
-        before = attributes(seen)
-        arguments = {
-            "ConditionExpression": " AND ".join(f"#{name} = :{name}" for name in before),
-            "ExpressionAttributeNames": {f"#{name}": name for name in before},
-            "ExpressionAttributeValues": {f":{name}": value for name, value in before.items()},
-        }
-    try:
-        dynamodb.put_item(TableName=table, Item=key(region) | attributes(wanted), **arguments)
-    except ClientError as error:
-        if aws.code(error) == "ConditionalCheckFailedException":
-            return False
-        raise
-    return True
-
-
-def attributes(state: SleepState) -> dict[str, Any]:
-    """The attributes of the item in DynamoDB's notation."""
-    return {
-        name: {"N": str(value)} if isinstance(value, int) else {"S": value} for name, value in asdict(state).items()
-    }
+    return write_if_unchanged(
+        dynamodb, table, key(region), notation(asdict(seen)) if seen else None, notation(asdict(wanted))
+    )

@@ -22,7 +22,7 @@ PAGE: Final = 100
 #: Clocks of Airflow and of the function differ by less.
 CLOCK_SECONDS: Final = 300
 #: The member of a dataset event's `extra` that says which event it tells of.
-MARK: Final = "continuity_event"
+EXTRA_MEMBER: Final = "continuity_event"
 
 
 class Pace:
@@ -64,7 +64,7 @@ class Delivery:
         self.until = until
         self.word = "dataset" if api.major < 3 else "asset"
         self._ids: dict[str, int] = {}
-        self._marks: dict[str, tuple[float, set[str]]] = {}
+        self._told: dict[str, tuple[float, set[str]]] = {}
 
     def deliver(self, event: TriggerEvent, rule: Rule, doubt_since: int) -> str:
         """Tell Airflow once: "delivered", or "found" where it was told before.
@@ -93,7 +93,7 @@ class Delivery:
         return "found"
 
     def _tell(self, event: TriggerEvent, rule: Rule) -> None:
-        extra = {MARK: mark(event, rule), "rule": rule.name, **event.content}
+        extra = {EXTRA_MEMBER: name_of(event, rule), "rule": rule.name, **event.content}
         told: dict[str, Any] = {"dataset_uri": rule.dataset}
         if self.api.major >= 3:
             told = {"asset_id": self._id_of(rule.dataset)}
@@ -117,17 +117,18 @@ class Delivery:
 
     def _is_there(self, event: TriggerEvent, rule: Rule, since: float) -> bool:
         """Whether a dataset event tells of the event already, among those since an instant (epoch seconds)."""
-        return mark(event, rule) in self._marks_since(rule.dataset, since)
+        return name_of(event, rule) in self._told_since(rule.dataset, since)
 
-    def _marks_since(self, uri: str, since: float) -> set[str]:
-        """The marks of a dataset's events, read once in an invocation: nobody else delivers what it has claimed.
+    def _told_since(self, uri: str, since: float) -> set[str]:
+        """The names of the events that a dataset was told of, read once in an invocation: nobody else delivers what
+        it has claimed.
 
         Raises `RestApiUnavailable` where reading takes longer than there is time: what is in doubt stays so.
         """
-        read_since, marks = self._marks.get(uri, (math.inf, set()))
+        read_since, told = self._told.get(uri, (math.inf, set()))
         if read_since <= since:
-            return marks
-        marks = set()
+            return told
+        told = set()
         of: dict[str, Any] = {f"{self.word}_id": self._id_of(uri), "order_by": "-timestamp"}
         if self.api.major >= 3:
             of["timestamp_gte"] = datetime.fromtimestamp(since, UTC).isoformat()
@@ -138,9 +139,9 @@ class Delivery:
                 raise RestApiUnavailable(
                     f"the events of {self.word} {uri} are too many to look through", throttled=True
                 )
-            marks.add(str((found.get("extra") or {}).get(MARK)))
-        self._marks[uri] = (since, marks)
-        return marks
+            told.add(str((found.get("extra") or {}).get(EXTRA_MEMBER)))
+        self._told[uri] = (since, told)
+        return told
 
     def _listed(self, path: str, member: str, query: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """Every entry of a list, page by page. Airflow may be set to shorter pages than are asked for."""
@@ -153,7 +154,7 @@ class Delivery:
             seen, total = seen + len(listed[member]), int(listed["total_entries"])
 
 
-def mark(event: TriggerEvent, rule: Rule) -> str:
+def name_of(event: TriggerEvent, rule: Rule) -> str:
     """What tells dataset events of the same event by the same rule."""
     return f"{rule.name}/{event.id}"
 

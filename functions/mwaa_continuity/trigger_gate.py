@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from botocore.exceptions import ClientError
@@ -20,6 +19,7 @@ from mwaa_continuity.lease_table import Lease, read_lease
 from mwaa_continuity.log import Log
 from mwaa_continuity.settings import Settings, optional_variable, variable
 from mwaa_continuity.sleep_state import ASLEEP, AWAKE, RESUMING, SleepState, read_state
+from mwaa_continuity.snapshots import taken_at
 from mwaa_continuity.trigger_ledger import Lost
 from mwaa_continuity.trigger_queue import LATER, SOON
 
@@ -110,5 +110,4 @@ def lost_by(lease: Lease) -> Lost:
     """What a failover lost: deliveries since the snapshot that it restored was begun."""
     if not lease.snapshot_id:
         return Lost()
-    began = datetime.strptime(lease.snapshot_id[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-    return Lost(int(began.timestamp()), lease.since + OVERLAP_SECONDS)
+    return Lost(int(taken_at(lease.snapshot_id).timestamp()), lease.since + OVERLAP_SECONDS)

@@ -1,7 +1,7 @@
 """Which events were delivered: one item per event and rule, claimed before Airflow is told and marked done after.
 
 A claim outlives the invocation that made it, so that a second one only takes over what nobody works at any more. What
-it takes over is in doubt: the first may have told Airflow, and ended before it could mark that.
+it takes over is in doubt: the first may have told Airflow, and ended before it could note that.
 """
 
 from __future__ import annotations

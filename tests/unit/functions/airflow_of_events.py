@@ -87,7 +87,7 @@ class AirflowOfEvents(MwaaService):
         """What Airflow of that version calls a dataset."""
         return "dataset" if environment["AirflowVersion"].startswith("2") else "asset"
 
-    def marks(self) -> list[str]:
+    def told(self) -> list[str]:
         """Which event each dataset event tells of."""
         return [happened["extra"]["continuity_event"] for happened in self.dataset_events]
 

@@ -103,7 +103,7 @@ def aged(world: World, seconds: float) -> None:
 
 
 def in_doubt(world: World, *keys: str) -> None:
-    """An invocation told Airflow of these events a while ago, and ended before it could mark that."""
+    """An invocation told Airflow of these events a while ago, and ended before it could note that."""
     ledger = trigger_ledger.Ledger(world.account.dynamodb, LEASES, "x", SECONDARY)
     world.later = -trigger_ledger.CLAIM_SECONDS - 60
     for key in keys:

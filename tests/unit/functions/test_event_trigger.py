@@ -40,8 +40,8 @@ def test_dataset_events_and_dag_runs_once(world: World, version: str) -> None:
     world.queue.send(bridge_event(key), bridge_event(key), notification("orders/a+b.csv"), bridge_event(key, "v2"))
     world.queue.send(bridge_event("loads/1"), bridge_event("loads/1"))
     world.queue.drain()
-    marks = world.airflow.marks()
-    assert len(marks) == len(set(marks)) == 2
+    told = world.airflow.told()
+    assert len(told) == len(set(told)) == 2
     assert {event.get("asset_id", event.get("dataset_id")) for event in world.airflow.dataset_events} == {7}
     extra = world.airflow.dataset_events[0]["extra"]
     assert (extra["rule"], extra["bucket"], extra["key"]) == ("orders", "landing", key)
@@ -114,7 +114,7 @@ def test_an_answer_that_was_lost(world: World, version: str, told: bool) -> None
     setattr(world.airflow, fault, lambda _path, _body: SERVER_ERROR)
     world.queue.send(bridge_event("orders/x"))
     assert world.queue.poll() == (1, 1)
-    assert len(world.airflow.marks()) == told
+    assert len(world.airflow.told()) == told
     setattr(world.airflow, fault, lambda _path, _body: None)
     world.queue.send(*(bridge_event(f"orders/{number}") for number in range(60)))
     while world.queue.poll()[0]:
@@ -124,11 +124,11 @@ def test_an_answer_that_was_lost(world: World, version: str, told: bool) -> None
     world.later = trigger_ledger.CLAIM_SECONDS + 1
     world.show_all()
     world.queue.drain()
-    assert sorted(world.airflow.marks()) == sorted(set(world.airflow.marks()))
-    assert len(world.airflow.marks()) == 61
+    assert sorted(world.airflow.told()) == sorted(set(world.airflow.told()))
+    assert len(world.airflow.told()) == 61
 
 
-def test_an_invocation_that_ended_before_it_marked(world: World) -> None:
+def test_an_invocation_that_ended_before_it_noted_that(world: World) -> None:
     done = trigger_ledger.Ledger.done
     world.monkeypatch.setattr(trigger_ledger.Ledger, "done", lambda *_: (_ for _ in ()).throw(SystemExit))
     world.queue.send(bridge_event("orders/x"), bridge_event("loads/x"))
@@ -138,7 +138,7 @@ def test_an_invocation_that_ended_before_it_marked(world: World) -> None:
     world.later = trigger_ledger.CLAIM_SECONDS + 1
     world.show_all()
     world.queue.drain()
-    assert (len(world.airflow.marks()), len(world.airflow.runs)) == (1, 1)
+    assert (len(world.airflow.told()), len(world.airflow.runs)) == (1, 1)
 
 
 def test_throttled_calls_wait_and_are_not_in_doubt(world: World) -> None:
@@ -151,7 +151,7 @@ def test_throttled_calls_wait_and_are_not_in_doubt(world: World) -> None:
     world.show_all()
     calls = len(world.airflow.calls)
     world.queue.drain()
-    assert len(world.airflow.marks()) == 5
+    assert len(world.airflow.told()) == 5
     assert [call[2] for call in world.airflow.calls[calls:] if call[0] == "InvokeRestApi"] == ["/datasets/events"] * 5
     assert world.queue.dead_letters() == []
 
@@ -189,7 +189,7 @@ def test_events_wait_for_the_environment(world: World, status: str | None) -> No
     world.airflow.environments[SECONDARY, NAME] = there
     world.show_all()
     world.queue.drain()
-    assert len(world.airflow.marks()) == 1
+    assert len(world.airflow.told()) == 1
 
 
 @pytest.mark.parametrize("state", [HIBERNATING, ASLEEP, RESUMING])
@@ -203,7 +203,7 @@ def test_nothing_is_delivered_that_a_sleep_would_lose(world: World, state: str) 
     world.asleep(AWAKE)
     world.show_all()
     world.queue.drain()
-    assert (len(world.airflow.marks()), len(world.airflow.runs)) == (1, 1)
+    assert (len(world.airflow.told()), len(world.airflow.runs)) == (1, 1)
 
 
 @pytest.mark.parametrize(("state", "wakes"), [(ASLEEP, True), (RESUMING, True), (HIBERNATING, False), (AWAKE, False)])
@@ -231,7 +231,7 @@ def test_only_the_active_region_delivers(world: World) -> None:
     lease(world, SECONDARY, live=True)
     world.show_all()
     world.queue.drain()
-    assert len(world.airflow.marks()) == 1
+    assert len(world.airflow.told()) == 1
 
 
 def test_a_failover_delivers_what_it_lost_and_nothing_twice(world: World) -> None:
@@ -255,7 +255,7 @@ def test_a_failover_delivers_what_it_lost_and_nothing_twice(world: World) -> Non
     assert told == [None, "orders/after-cut", "orders/cut-off"]
     world.queue.send(*(bridge_event(key) for key in keys))
     world.queue.drain()
-    assert len(world.airflow.marks()) == 3
+    assert len(world.airflow.told()) == 3
 
 
 def test_a_region_that_is_not_active_forgets_what_is_settled(world: World) -> None:
@@ -282,7 +282,7 @@ def test_a_message_is_renewed_before_the_queue_forgets_it(world: World) -> None:
     world.airflow.before = lambda _path, _body: None
     world.show_all()
     world.queue.drain()
-    assert len(world.airflow.marks()) == 1
+    assert len(world.airflow.told()) == 1
 
 
 def test_where_another_region_is_active_a_message_is_renewed_and_then_forgotten(world: World) -> None:

@@ -47,7 +47,7 @@ def test_a_backlog_waits_for_what_airflow_is_about_to_parse(world: World, sent_b
     world.airflow.dags, world.airflow.datasets = known, datasets
     world.show_all()
     world.queue.drain()
-    assert (len(world.airflow.runs), len(world.airflow.marks())) == (1, 1)
+    assert (len(world.airflow.runs), len(world.airflow.told())) == (1, 1)
     assert world.queue.dead_letters() == []
 
 
@@ -150,7 +150,7 @@ def test_the_events_of_a_dataset_are_read_once_in_an_invocation(world: World, ve
     in_doubt(world, *keys)
     world.queue.send(*(bridge_event(key) for key in keys))
     assert world.queue.poll() == (3, 0)
-    assert len(world.airflow.marks()) == 3
+    assert len(world.airflow.told()) == 3
     called = [str(call[2]) for call in world.airflow.calls if call[0] == "InvokeRestApi"]
     assert sum(path.endswith("/events") for path in called) == 1
 
@@ -161,9 +161,9 @@ def test_a_search_that_takes_too_long_leaves_the_doubt(world: World) -> None:
     world.monkeypatch.setattr(trigger_delivery.Delivery, "__init__", lambda self, api, _until: made(self, api, -1.0))
     world.queue.send(bridge_event("orders/a"))
     assert world.queue.poll() == (1, 1)
-    assert len(world.airflow.marks()) == 1, "not told again"
+    assert len(world.airflow.told()) == 1, "not told again"
     assert max(world.account.published("EventWaitSeconds")) > 0
     world.monkeypatch.setattr(trigger_delivery.Delivery, "__init__", made)
     world.show_all()
     world.queue.drain()
-    assert len(world.airflow.marks()) == 1
+    assert len(world.airflow.told()) == 1
