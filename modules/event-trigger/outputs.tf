@@ -17,8 +17,5 @@ output "function_arn" {
 
 output "alarm_names" {
   description = "Names of the alarms."
-  value = [for alarm in concat(
-    [aws_cloudwatch_metric_alarm.dead_letters, aws_cloudwatch_metric_alarm.waiting, aws_cloudwatch_metric_alarm.errors],
-    aws_cloudwatch_metric_alarm.age,
-  ) : alarm.alarm_name]
+  value       = [for alarm in aws_cloudwatch_metric_alarm.this : alarm.alarm_name]
 }

@@ -152,7 +152,7 @@ run "it_wakes_an_environment_that_hibernates" {
   }
 
   assert {
-    condition     = length(aws_cloudwatch_metric_alarm.age) == 1 && aws_cloudwatch_metric_alarm.dead_letters.alarm_actions == toset([var.alarm_topic_arn])
+    condition     = contains(keys(aws_cloudwatch_metric_alarm.this), "events-age") && alltrue([for alarm in aws_cloudwatch_metric_alarm.this : alarm.alarm_actions == toset([var.alarm_topic_arn])])
     error_message = "Alarms go to the topic."
   }
 }
@@ -164,7 +164,7 @@ run "where_two_regions_share_an_environment_events_wait_by_nature" {
   }
 
   assert {
-    condition     = length(aws_cloudwatch_metric_alarm.age) == 0
+    condition     = !contains(keys(aws_cloudwatch_metric_alarm.this), "events-age")
     error_message = "In the Region that does not deliver, the oldest event is always old."
   }
 
