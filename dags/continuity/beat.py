@@ -1,4 +1,4 @@
-"""The beat: one mark per minute that says that scheduler and worker of this Region do their work."""
+"""The beat: one item per minute that says that scheduler and worker of this Region do their work."""
 
 from __future__ import annotations
 

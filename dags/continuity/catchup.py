@@ -1,9 +1,9 @@
 """Runs that fell due while the environment slept, and are not to run.
 
 Airflow counts the next run of a schedule from the latest one there is, again at every parse. So what is skipped is
-marked by a run that never ran: state `failed`, no task instances, no callback. The mark goes as soon as a later run
-exists, and leaves the gap that Airflow itself leaves where it does not catch up. Until then tasks that depend on the
-past wait.
+kept by a placeholder, a run that never ran: state `failed`, no task instances, no callback. It goes as soon as a later
+run exists, and leaves the gap that Airflow itself leaves where it does not catch up. Until then tasks that depend on
+the past wait.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from continuity.settings import LATEST_RUN
 
 log = logging.getLogger(__name__)
 
-#: Run ids of marks start with it.
-MARK = "asleep__"
-#: Which DAGs have marks, so that nobody has to look for them.
+#: Run ids of placeholders start with it.
+PLACEHOLDER = "asleep__"
+#: Which DAGs have placeholders, so that nobody has to look for them.
 VARIABLE = "continuity_asleep"
-DESCRIPTION = "DAGs with runs that only mark what was skipped after a sleep; do not change it"
+DESCRIPTION = "DAGs with runs that only stand for what was skipped after a sleep; do not change it"
 #: Runs of one DAG that are counted; a schedule that asks for more is left alone.
 MOST = 100_000
 #: DAGs that an answer names.
@@ -96,7 +96,7 @@ def missed(schedule: Schedule, last: Due | None, choice: Choice, now: datetime) 
 def skip(cursor: Any, catalog: Catalog, dag_ids: Iterable[str], choice: Choice) -> Skipped:
     """Mark what is not made up for of these DAGs, within the caller's transaction, and have Airflow go on after it.
 
-    The rows of the DAGs are locked first, as a parse does: one that comes later counts from the marks.
+    The rows of the DAGs are locked first, as a parse does: one that comes later counts from the placeholders.
     """
     skipped: dict[str, int] = {}
     kept: dict[str, str] = {}
@@ -114,26 +114,26 @@ def skip(cursor: Any, catalog: Catalog, dag_ids: Iterable[str], choice: Choice) 
             continue
         if found:
             # In Airflow 2 and 3.0 a run that ends has the schedule go on after it, whatever came later: what is there
-            # already is passed over, so each run needs its mark.
-            marks = found.skipped if dag_id in unfinished else found.skipped[-1:]
-            _mark(cursor, catalog, dag_id, marks, now)
+            # already is passed over, so each run needs its placeholder.
+            placeholders = found.skipped if dag_id in unfinished else found.skipped[-1:]
+            _insert(cursor, catalog, dag_id, placeholders, now)
             _go_on_with(cursor, dag_id, found.following)
             skipped[dag_id] = len(found.skipped)
     return Skipped(skipped, kept)
 
 
-def record_marks(cursor: Any) -> None:
-    """Remember which DAGs have marks, those that a snapshot brought along as well."""
-    cursor.execute("SELECT DISTINCT dag_id FROM dag_run WHERE starts_with(run_id, %s) ORDER BY 1", (MARK,))
+def record_placeholders(cursor: Any) -> None:
+    """Remember which DAGs have placeholders, those that a snapshot brought along as well."""
+    cursor.execute("SELECT DISTINCT dag_id FROM dag_run WHERE starts_with(run_id, %s) ORDER BY 1", (PLACEHOLDER,))
     dag_ids = [row[0] for row in cursor.fetchall()]
     if dag_ids:
         variables.write(cursor, VARIABLE, {"dags": dag_ids}, DESCRIPTION)
 
 
-def forget_marks(connection: Any) -> int:
-    """Delete the marks that are of no use any more; returns how many.
+def forget_placeholders(connection: Any) -> int:
+    """Delete the placeholders that are of no use any more; returns how many.
 
-    A mark is needed until a later run exists, and while an earlier one is unfinished. One that somebody made a run of
+    One is needed until a later run exists, and while an earlier one is unfinished. One that somebody made a run of
     stays. While history is restored, more may come.
     """
     with connection, connection.cursor() as cursor:
@@ -144,10 +144,10 @@ def forget_marks(connection: Any) -> int:
         if ledger and ledger.to_come:
             return 0
         date = sql.Identifier(run_date(read_catalog(cursor)))
-        values = {"dag_ids": record["dags"], "mark": MARK}
+        values = {"dag_ids": record["dags"], "placeholder": PLACEHOLDER}
         cursor.execute(sql.SQL(DELETE).format(date=date, automated=sql.SQL(AUTOMATED)), values)
         forgotten = int(cursor.rowcount)
-        cursor.execute(f"SELECT DISTINCT m.dag_id {MARKS} ORDER BY 1", values)
+        cursor.execute(f"SELECT DISTINCT m.dag_id {PLACEHOLDERS} ORDER BY 1", values)
         left = [row[0] for row in cursor.fetchall()]
         if left:
             variables.write(cursor, VARIABLE, {"dags": left}, DESCRIPTION)
@@ -156,11 +156,12 @@ def forget_marks(connection: Any) -> int:
     return forgotten
 
 
-MARKS = """FROM dag_run m WHERE m.dag_id = ANY (%(dag_ids)s) AND starts_with(m.run_id, %(mark)s) AND m.state = 'failed'
+PLACEHOLDERS = """FROM dag_run m
+    WHERE m.dag_id = ANY (%(dag_ids)s) AND starts_with(m.run_id, %(placeholder)s) AND m.state = 'failed'
     AND NOT EXISTS (SELECT 1 FROM task_instance t WHERE (t.dag_id, t.run_id) = (m.dag_id, m.run_id))"""
-DELETE = f"""DELETE {MARKS}
+DELETE = f"""DELETE {PLACEHOLDERS}
     AND EXISTS (SELECT 1 FROM dag_run r WHERE r.dag_id = m.dag_id AND r.{{automated}}
-        AND NOT starts_with(r.run_id, %(mark)s) AND r.{{date}} > m.{{date}})
+        AND NOT starts_with(r.run_id, %(placeholder)s) AND r.{{date}} > m.{{date}})
     AND NOT EXISTS (SELECT 1 FROM dag_run u WHERE u.dag_id = m.dag_id AND u.{{automated}}
         AND u.state IN ('queued', 'running') AND u.{{date}} < m.{{date}})"""  # noqa: S608
 
@@ -206,12 +207,12 @@ def _serialized(cursor: Any, catalog: Catalog, dag_id: str) -> Any:
     return plain(*row)
 
 
-def _mark(cursor: Any, catalog: Catalog, dag_id: str, runs: Iterable[Due], now: datetime) -> None:
+def _insert(cursor: Any, catalog: Catalog, dag_id: str, runs: Iterable[Due], now: datetime) -> None:
     date = run_date(catalog)
     rows = [
         {
             "dag_id": dag_id,
-            "run_id": f"{MARK}{run.start.astimezone(UTC).isoformat()}",
+            "run_id": f"{PLACEHOLDER}{run.start.astimezone(UTC).isoformat()}",
             "run_type": "scheduled",
             "state": "failed",
             date: run.start,

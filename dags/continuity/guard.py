@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from continuity import drain, pausing, variables
 from continuity.errors import DagsOutOfReach, LeaseUnreadable, UnreadableSecret
@@ -28,6 +28,9 @@ DESCRIPTION = "DAGs that were paused because this Region may not act; do not cha
 SEEN = "continuity_lease_seen"
 SEEN_DESCRIPTION = "The lease as it was read last; do not change it"
 NO_LEASE = "variable %s is no lease; it is replaced"
+NO_RECORD = "variable %s is no record of the guard; it is replaced"
+
+Kept = TypeVar("Kept")
 
 
 @dataclass(frozen=True)
@@ -154,13 +157,8 @@ class InDatabase:
 
     def seen(self) -> Lease | None:
         """The lease as it was read last. One that somebody made unreadable counts for nothing, as a record does."""
-        try:
-            with self.connection, self.connection.cursor() as cursor:
-                document = variables.read(cursor, SEEN)
-            return seen_of(document) if document else None
-        except (ValueError, TypeError, UnreadableSecret):
-            log.exception(NO_LEASE, SEEN)
-            return None
+        with self.connection, self.connection.cursor() as cursor:
+            return understood(lambda: variables.read(cursor, SEEN), seen_of, NO_LEASE, SEEN)
 
     def remember(self, lease: Lease) -> None:
         """Keep it for `seen`."""
@@ -236,11 +234,7 @@ class ByRest:
     def seen(self) -> Lease | None:
         """See `InDatabase.seen`."""
         found = self.memory.find_variable(SEEN)
-        try:
-            return seen_of(json.loads(found)) if found else None
-        except (ValueError, TypeError):
-            log.exception(NO_LEASE, SEEN)
-            return None
+        return understood(lambda: json.loads(found or "null"), seen_of, NO_LEASE, SEEN)
 
     def remember(self, lease: Lease) -> None:
         """Keep it for `seen`."""
@@ -249,22 +243,29 @@ class ByRest:
 
 def recorded(cursor: Any, lock: bool = False) -> Record | None:
     """The record. One that somebody made unreadable must not keep this Region running: it counts for nothing."""
-    try:
-        document = variables.read(cursor, VARIABLE, lock=lock)
-        return Record(**document) if document else None
-    except (ValueError, TypeError, UnreadableSecret):
-        log.exception("variable %s is no record of the guard; it is replaced", VARIABLE)
-        return None
+    return understood(lambda: variables.read(cursor, VARIABLE, lock=lock), record_of, NO_RECORD, VARIABLE)
 
 
 def remembered(memory: Memory) -> Record | None:
     """The same without the database."""
     found = memory.find_variable(VARIABLE)
+    return understood(lambda: json.loads(found or "null"), record_of, NO_RECORD, VARIABLE)
+
+
+def understood(read: Callable[[], Any], made_of: Callable[[Any], Kept], complaint: str, name: str) -> Kept | None:
+    """What a variable keeps, none where there is none; one that cannot be read, or is no such thing, is told and
+    counts for nothing."""
     try:
-        return Record(**json.loads(found)) if found else None
-    except (ValueError, TypeError):
-        log.exception("variable %s is no record of the guard; it is replaced", VARIABLE)
+        document = read()
+        return made_of(document) if document else None
+    except (ValueError, TypeError, UnreadableSecret):
+        log.exception(complaint, name)
         return None
+
+
+def record_of(document: Any) -> Record:
+    """The record that was kept. Raises TypeError where it is none."""
+    return Record(**document)
 
 
 def seen_of(document: Any) -> Lease:

@@ -313,7 +313,7 @@ def _skip(
         ledger.not_skipped |= skipped.kept
         for dag_id, why in skipped.kept.items():
             log.warning("every run of %s that was due is made up for, because %s", dag_id, why)
-    catchup.record_marks(cursor)
+    catchup.record_placeholders(cursor)
 
 
 def _set_paused(cursor: Any, flags: dict[str, bool]) -> int:

@@ -42,21 +42,21 @@ def restore_portable(
     """
     manifest = snapshot.manifest
     verify.refuse_known_bad(snapshot.store, manifest.snapshot_id)
-    mark = ledgers.begun(manifest, PORTABLE)
+    begun = ledgers.begun(manifest, PORTABLE)
 
     def stays(done: Ledger | None) -> bool:
-        return ledgers.is_done(done, mark)
+        return ledgers.is_done(done, begun)
 
     with transaction(target.connection) as cursor:
         done = ledgers.read(cursor)
         if done and stays(done):
             return done, True
-        ledgers.must_replace(done, mark, replace=replace)
+        ledgers.must_replace(done, begun, replace=replace)
         catalog = read_catalog(cursor)
         plan = policy.make_plan(catalog, settings.tables)
     entries = portable.carried(manifest, catalog, plan)
     highest = {entry.name: _highest_id(entry) for entry in entries if catalog[entry.name].sequence}
-    former = replacing.make_room(target.connection, catalog, plan, mark, replace=replace, stays=stays)
+    former = replacing.make_room(target.connection, catalog, plan, begun, replace=replace, stays=stays)
     offsets = replacing.reserve(target.connection, catalog, plan, highest, former)
 
     def carry(cursor: Any) -> tuple[Ledger, bool]:
@@ -66,7 +66,7 @@ def restore_portable(
             return done, True
         ledger = ledgers.begun(manifest, PORTABLE)
         ledger.offsets = offsets
-        ledger.replaced = ledgers.must_replace(done, mark, replace=replace)
+        ledger.replaced = ledgers.must_replace(done, begun, replace=replace)
         if ledger.replaced:
             replacing.clear_state(cursor, catalog, plan, settings, [entry.name for entry in entries])
         stager = Stager(cursor, snapshot.store, manifest.snapshot_id, snapshot.data_key, target.fernet)

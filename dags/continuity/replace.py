@@ -48,13 +48,13 @@ def make_room(
     connection: Any,
     catalog: Catalog,
     plan: Plan,
-    mark: Ledger,
+    begun: Ledger,
     *,
     replace: bool,
     stays: Callable[[Ledger | None], bool],
     check: Callable[[], None] | None = None,
 ) -> dict[str, int] | None:
-    """Where the snapshot of `mark` is to replace what is here, write that ledger and delete the history; returns the
+    """Where the snapshot of `begun` is to replace what is here, write that ledger and delete the history; returns the
     offsets of ids that may be used again, None where nothing is replaced.
 
     `stays` says of what is here that it is what is wanted, or better: another restore may have brought it meanwhile.
@@ -65,19 +65,19 @@ def make_room(
     def begin(cursor: Any) -> bool:
         ledgers.take_turn(cursor, ledgers.STATE_LOCK)
         before = ledgers.read(cursor, lock=True)
-        if stays(before) or not ledgers.must_replace(before, mark, replace=replace):
+        if stays(before) or not ledgers.must_replace(before, begun, replace=replace):
             return False
         if check:
             check()
         refuse_in_use(cursor)
         # Of what went live, processes may remember ids.
-        mark.offsets = before.offsets if before and not before.live else {}
-        ledgers.write(cursor, mark)
+        begun.offsets = before.offsets if before and not before.live else {}
+        ledgers.write(cursor, begun)
         return True
 
     if not patiently(connection, begin):
         return None
-    log.info("snapshot %s replaces what this environment holds", mark.snapshot_id)
+    log.info("snapshot %s replaces what this environment holds", begun.snapshot_id)
     patiently(connection, lambda cursor: _end_history(cursor, catalog))
     with transaction(connection) as cursor:
         ids = find_state_ids(cursor, catalog)
@@ -85,9 +85,9 @@ def make_room(
         rule = plan.rules[name]
         if not rule.key and rule.phase != "state":
             condition = history_rows(catalog[name], catalog, rule, ids)
-            rows = _delete_by_pages(connection, name, sql.SQL("{} AND {}").format(condition, _not_in_use(name)), mark)
+            rows = _delete_by_pages(connection, name, sql.SQL("{} AND {}").format(condition, _not_in_use(name)), begun)
             log.info("%s: %d rows of history deleted", name, rows)
-    return mark.offsets
+    return begun.offsets
 
 
 def clear_state(cursor: Any, catalog: Catalog, plan: Plan, settings: Settings, coming: Iterable[str]) -> None:
@@ -198,7 +198,7 @@ def _end_history(cursor: Any, catalog: Catalog) -> None:
         ledgers.take_turn(cursor, lock)
 
 
-def _delete_by_pages(connection: Any, name: str, condition: sql.Composable, mark: Ledger) -> int:
+def _delete_by_pages(connection: Any, name: str, condition: sql.Composable, begun: Ledger) -> int:
     """Delete these rows of a table, some pages at a time; returns how many."""
     with transaction(connection) as cursor:
         cursor.execute(
@@ -215,7 +215,7 @@ def _delete_by_pages(connection: Any, name: str, condition: sql.Composable, mark
 
         def delete(cursor: Any, first: int = first) -> int:
             ledgers.take_turn(cursor, ledgers.STATE_LOCK)
-            _refuse_other_business(cursor, mark)
+            _refuse_other_business(cursor, begun)
             cursor.execute(statement, (f"({first},0)", f"({first + PAGES},0)"))
             return int(cursor.rowcount)
 
@@ -225,11 +225,11 @@ def _delete_by_pages(connection: Any, name: str, condition: sql.Composable, mark
     return rows
 
 
-def _refuse_other_business(cursor: Any, mark: Ledger) -> None:
+def _refuse_other_business(cursor: Any, begun: Ledger) -> None:
     """Raises RestoreRefused where another restore came first, or somebody unpaused a DAG."""
     found = ledgers.read(cursor)
-    if found is None or found.state_at or found.snapshot_id != mark.snapshot_id:
-        raise RestoreRefused(f"another restore was begun or has ended meanwhile, so that of {mark.snapshot_id} ends")
+    if found is None or found.state_at or found.snapshot_id != begun.snapshot_id:
+        raise RestoreRefused(f"another restore was begun or has ended meanwhile, so that of {begun.snapshot_id} ends")
     refuse_in_use(cursor)
 
 

@@ -109,16 +109,16 @@ def restore_state(
     manifest = snapshot.manifest
     refuse_portable(manifest)
     check_objects(snapshot)
-    mark = ledgers.begun(manifest, FULL)
+    begun = ledgers.begun(manifest, FULL)
 
     def stays(done: Ledger | None) -> bool:
-        return ledgers.is_done(done, mark) or (standby is not None and ledgers.is_newer(done, mark))
+        return ledgers.is_done(done, begun) or (standby is not None and ledgers.is_newer(done, begun))
 
     with transaction(target.connection) as cursor:
         done = ledgers.read(cursor)
         if done and stays(done):
             return done, True
-        ledgers.must_replace(done, mark, replace=replace)
+        ledgers.must_replace(done, begun, replace=replace)
         catalog = read_catalog(cursor)
         plan = policy.make_plan(catalog, settings.tables)
         same_schema = alembic_heads(cursor, catalog) == dict(manifest.alembic_heads)
@@ -128,7 +128,7 @@ def restore_state(
         for entry in manifest.tables
         if fitting(entry, catalog, plan) and catalog[entry.name].sequence
     }
-    former = replacing.make_room(target.connection, catalog, plan, mark, replace=replace, stays=stays, check=standby)
+    former = replacing.make_room(target.connection, catalog, plan, begun, replace=replace, stays=stays, check=standby)
     offsets = replacing.reserve(target.connection, catalog, plan, highest, former)
 
     def carry(cursor: Any) -> tuple[Ledger, bool]:
@@ -140,7 +140,7 @@ def restore_state(
             standby()
         ledger = ledgers.begun(manifest, FULL)
         ledger.offsets, ledger.history_days = offsets, settings.history_days
-        ledger.replaced = ledgers.must_replace(done, mark, replace=replace)
+        ledger.replaced = ledgers.must_replace(done, begun, replace=replace)
         if ledger.replaced:
             replacing.clear_state(cursor, catalog, plan, settings, [entry.name for entry in manifest.tables])
         carrier = Carrier(cursor, catalog, plan, offsets, same_schema=same_schema)

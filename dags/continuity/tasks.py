@@ -20,7 +20,7 @@ from continuity import ledger as ledgers
 from continuity import prune as prunes
 from continuity.aws import IMPATIENT, client
 from continuity.catalog import read_catalog
-from continuity.catchup import Skipped, forget_marks
+from continuity.catchup import Skipped, forget_placeholders
 from continuity.ledger import Ledger
 from continuity.live import Outcome, go_live
 from continuity.manifest import NAME as MANIFEST
@@ -255,11 +255,15 @@ def _place(settings: Settings) -> Iterator[drains.Place]:
 
 
 def beat() -> dict[str, Any]:
-    """`continuity_beat`: the mark first, then its own tidying."""
+    """`continuity_beat`: the beat first, then its own tidying."""
     settings = load_settings()
     item = beats.put_beat(client("dynamodb", settings.region, IMPATIENT), settings)
     forgotten = _forget_old_runs(beats.DAG_ID, KEPT)
-    return {"beat": item["sk"]["S"], "forgotten_runs": forgotten, "forgotten_marks": _tidied("marks", forget_marks)}
+    return {
+        "beat": item["sk"]["S"],
+        "forgotten_runs": forgotten,
+        "forgotten_placeholders": _tidied("placeholders", forget_placeholders),
+    }
 
 
 def guard() -> dict[str, Any]:

@@ -83,7 +83,7 @@ def main() -> None:
             cursor.execute(
                 "SELECT dag_id, count(*) FROM dag_run WHERE starts_with(run_id, %s) GROUP BY 1", ("asleep__",)
             )
-            answer.setdefault("marks", {})[wanted] = dict(cursor.fetchall())
+            answer.setdefault("placeholders", {})[wanted] = dict(cursor.fetchall())
             cursor.execute("DELETE FROM dag_run WHERE starts_with(run_id, %s)", ("asleep__",))
         parse()
     print("\n" + json.dumps({"asleep": answer}))

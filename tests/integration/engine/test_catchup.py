@@ -1,5 +1,5 @@
 """Runs that are not made up for after a sleep: what the installed Airflow makes of the DAGs that it parses then, and
-what becomes of the marks."""
+what becomes of the placeholders."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from continuity.catchup import MARK, VARIABLE, forget_marks, record_marks
+from continuity.catchup import PLACEHOLDER, VARIABLE, forget_placeholders, record_placeholders
 from continuity.drain import VARIABLE as DRAIN
 from continuity.live import Outcome, go_live
 from continuity.restore import Target, open_snapshot
@@ -122,9 +122,9 @@ def test_airflow_goes_on_where_it_is_to(sides: Callable[..., Side], tmp_path: Pa
         for untouched in ("d_behind", "d_seldom", "d_asset", "d_unscheduled"):
             assert found["created"][wanted][untouched] == found["created"]["all"][untouched]
         assert found["at_once"][wanted] == found["created"][wanted], "going live says what a parse says"
-        # Of one with a run that goes on, each has its mark: when that run ends, the schedule passes over them.
-        assert found["marks"][wanted]["d_unfinished"] == HOURS - (wanted == "latest")
-        assert found["marks"][wanted]["d_cron"] == 1
+        # Of one with a run that goes on, each has its placeholder: when that run ends, the schedule passes over them.
+        assert found["placeholders"][wanted]["d_unfinished"] == HOURS - (wanted == "latest")
+        assert found["placeholders"][wanted]["d_cron"] == 1
     assert datetime.fromisoformat(found["created"]["all"]["d_cron"]) == last_hour - (HOURS - 1) * HOUR
 
 
@@ -163,8 +163,8 @@ class Hourly:
 
 def test_going_live_leaves_out_what_fell_due_and_says_so(sides: Callable[..., Side]) -> None:
     """Failures covered: runs between drain and cut make every DAG look as if it had been behind; what is skipped is
-    said by the first attempt only; a mark stays for ever, or goes while it is needed; a DAG whose file was deleted, and
-    which nobody paused, has no schedule to open, and nothing goes live."""
+    said by the first attempt only; a placeholder stays for ever, or goes while it is needed; a DAG whose file was
+    deleted, and which nobody paused, has no schedule to open, and nothing goes live."""
     source = sides("source")
     drained_at = datetime.now(UTC) - 20 * HOUR
     last = drained_at.replace(minute=0, second=0, microsecond=0)
@@ -194,15 +194,15 @@ def test_going_live_leaves_out_what_fell_due_and_says_so(sides: Callable[..., Si
     assert forgotten(target) == 0, "its history may bring more"
     target.restore_history(SNAPSHOT)
 
-    marks = "SELECT count(*) FROM dag_run WHERE starts_with(run_id, %s) AND state = 'failed'"
-    ((marked,),) = ask(target, marks, MARK)
+    placeholders = "SELECT count(*) FROM dag_run WHERE starts_with(run_id, %s) AND state = 'failed'"
+    ((marked,),) = ask(target, placeholders, PLACEHOLDER)
     assert marked == outcome.skipped.runs["dag_0"], "one of its runs goes on"
     assert forgotten(target) == 0, "nothing comes after them"
     add(target, "dag_run", {**run, "run_id": "the_next", **interval(last + 30 * HOUR)})
     assert forgotten(target) == 0, "a run that goes on comes before them"
     ask(target, "UPDATE dag_run SET state = 'success' WHERE dag_id = 'dag_0' AND state IN ('queued', 'running')")
     assert forgotten(target) == marked
-    assert ask(target, marks, MARK) == [(0,)]
+    assert ask(target, placeholders, PLACEHOLDER) == [(0,)]
     assert ask(target, "SELECT count(*) FROM variable WHERE key = %s", VARIABLE) == [(0,)]
 
 
@@ -212,13 +212,13 @@ def test_a_mark_that_somebody_made_a_run_of_stays(sides: Callable[..., Side]) ->
     now = datetime.now(UTC)
     ask(side, "UPDATE dag_run SET state = 'success' WHERE dag_id = 'dag_0'")
     run = {"dag_id": "dag_0", "run_type": "scheduled", "state": "failed"}
-    runs = {f"{MARK}{n}": {**run, "run_id": f"{MARK}{n}", **interval(now - n * HOUR)} for n in (1, 2, 3)}
-    runs[f"{MARK}2"]["state"] = "success"
+    runs = {f"{PLACEHOLDER}{n}": {**run, "run_id": f"{PLACEHOLDER}{n}", **interval(now - n * HOUR)} for n in (1, 2, 3)}
+    runs[f"{PLACEHOLDER}2"]["state"] = "success"
     add(side, "dag_run", *runs.values(), {**run, "run_id": "later", **interval(now)})
     with cursor_on(side) as cursor:
-        record_marks(cursor)
+        record_placeholders(cursor)
     assert forgotten(side) == 2
-    assert ask(side, "SELECT run_id FROM dag_run WHERE starts_with(run_id, %s)", MARK) == [(f"{MARK}2",)]
+    assert ask(side, "SELECT run_id FROM dag_run WHERE starts_with(run_id, %s)", PLACEHOLDER) == [(f"{PLACEHOLDER}2",)]
     assert ask(side, "SELECT count(*) FROM variable WHERE key = %s", VARIABLE) == [(0,)]
 
 
@@ -236,4 +236,4 @@ def live(side: Side) -> Outcome:
 
 def forgotten(side: Side) -> int:
     with side.connection() as connection:
-        return forget_marks(connection)
+        return forget_placeholders(connection)
