@@ -11,6 +11,7 @@ from tests.local_aws.alarms import AlarmEvaluator
 from tests.local_aws.batch_replication import BatchReplication
 from tests.local_aws.control import ControlApp
 from tests.local_aws.delivery import Delivery
+from tests.local_aws.event_sources import EventSources
 from tests.local_aws.events import EventSource
 from tests.local_aws.lambda_runtime import LambdaRuntime
 from tests.local_aws.platform import LocalPlatform
@@ -29,6 +30,8 @@ class StandIn:
         patches.apply(self.platform)
         self._lambdas = LambdaRuntime(self.platform)
         self._lambdas.install()
+        self._event_sources = EventSources(self.platform, self._lambdas)
+        self._event_sources.install()
         delivery = Delivery(self.platform)
         EventSource(self.platform, delivery).install()
         self._replicator = Replicator(self.platform, replication_lag)
@@ -55,6 +58,7 @@ class StandIn:
         self._thread.start()
         self._replicator.start()
         self._schedules.start()
+        self._event_sources.start()
         self._alarms.start()
 
     def stop(self) -> None:

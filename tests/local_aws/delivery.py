@@ -101,6 +101,8 @@ class Delivery:
             self._check_topic(target, sender)
         elif service == "lambda":
             self._check_function(target, sender)
+        elif service == "sqs":
+            self._check_queue(target, sender)
         self._send(target, payload, lambda name: self._platform.client(name, region))
 
     def _send(self, target: str, payload: str, client: Any) -> None:
@@ -137,10 +139,26 @@ class Delivery:
             if key:
                 raise NotDelivered(f"{arn} is encrypted with alias/aws/sns, which {sender.principal} cannot use")
             return
-        key_policy = key_statements(key_arn(key, region))
-        for action in ("kms:GenerateDataKey", "kms:Decrypt"):
-            if not self._admits(key_policy, action, key_arn(key, region), replace(sender, topic_arn=arn)):
-                raise NotDelivered(f"the key policy of {key} does not admit {action} by {sender.principal}")
+        if not self._may_use(key, region, replace(sender, topic_arn=arn)):
+            raise NotDelivered(f"the key policy of {key} does not admit {sender.principal}")
+
+    def _check_queue(self, arn: str, sender: Sender) -> None:
+        from moto.sqs.models import sqs_backends
+
+        queues = sqs_backends[ACCOUNT_ID][arn.split(":")[3]].queues
+        queue = queues.get(arn.rsplit(":", 1)[-1])
+        if queue is None:
+            raise NotDelivered(f"queue {arn} does not exist")
+        if not self._admits(statements_of(json.loads(queue.policy or "{}")), "sqs:SendMessage", arn, sender):
+            raise NotDelivered(f"the policy of {arn} does not admit {sender.principal} for {sender.source_arn}")
+        key, region = queue.kms_master_key_id, arn.split(":")[3]
+        if key and not self._may_use(key, region, sender):
+            raise NotDelivered(f"the key policy of {key} does not admit {sender.principal}")
+
+    def _may_use(self, key: str, region: str, sender: Sender) -> bool:
+        """Whether a key's policy lets a sender encrypt for what it sends to."""
+        statements, arn = key_statements(key_arn(key, region)), key_arn(key, region)
+        return all(self._admits(statements, action, arn, sender) for action in ("kms:GenerateDataKey", "kms:Decrypt"))
 
     def _check_function(self, arn: str, sender: Sender) -> None:
         region = arn.split(":")[3]

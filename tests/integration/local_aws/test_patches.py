@@ -42,6 +42,7 @@ ANSWERS: dict[str, tuple[Any, Any]] = {
     "kms.unusable_keys": ("encrypted", "error DisabledException"),
     "s3.bucket_policy_conditions": ("error 403", "x"),
     "s3.delete_markers": ("error AttributeError", "deleted"),
+    "s3.events_of_objects": ([True, False, False], [False, True, True]),
     "s3.notification_to_event_bridge": (None, {}),
     "s3.replication_configuration": (
         [{"Prefix": ""}, {"Status": "Disabled"}, None],

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+import time
+import uuid
 from typing import Any
 
 import xmltodict
+from moto.events.models import events_backends
 from moto.iam.access_control import PermissionResult
-from moto.s3 import models, responses
+from moto.s3 import models, notifications, responses
 
 from tests.local_aws.authz.evaluate import Decision, Request, evaluate
 from tests.local_aws.authz.policies import bucket_statements
@@ -87,9 +91,45 @@ def delete_markers() -> None:
     models.FakeDeleteMarker.dispose = dispose
 
 
+def events_of_objects() -> None:
+    """moto gives every event of EventBridge one id and one sequencer, and misspells `etag`. AWS tells them apart."""
+    order = itertools.count(time.time_ns())
+
+    def send(account_id: str, bucket: Any, event_name: str, key: Any) -> None:
+        event = {
+            "version": "0",
+            "id": str(uuid.uuid4()),
+            "detail-type": notifications._detail_type(event_name),
+            "source": "aws.s3",
+            "account": account_id,
+            "time": time.time(),
+            "region": bucket.region_name,
+            "resources": [bucket.arn],
+            "detail": {
+                "version": "0",
+                "bucket": {"name": bucket.name},
+                "object": {
+                    "key": key.name,
+                    "size": key.size,
+                    "etag": key.etag.replace('"', ""),
+                    "sequencer": f"{next(order):018X}",
+                    **({"version-id": key.version_id} if bucket.is_versioned else {}),
+                },
+                "requester": account_id,
+                "reason": event_name.split(":")[1],
+            },
+        }
+        for bus in events_backends[account_id][bucket.region_name].event_buses.values():
+            for rule in list(bus.rules.values()):
+                rule.send_to_targets(event, transform_input=False)
+
+    notifications._send_event_bridge_message = send
+
+
 PATCHES = [
     bucket_policy_conditions,
     delete_markers,
+    events_of_objects,
     notification_to_event_bridge,
     replication_configuration,
     replication_status,

@@ -55,6 +55,23 @@ def notification_to_event_bridge() -> Any:
     return s3.get_bucket_notification_configuration(Bucket="bucket").get("EventBridgeConfiguration")
 
 
+def events_of_objects() -> Any:
+    s3, events, queues = client("s3"), client("events"), client("sqs")
+    s3.create_bucket(Bucket="bucket")
+    s3.put_bucket_notification_configuration(
+        Bucket="bucket", NotificationConfiguration={"EventBridgeConfiguration": {}}
+    )
+    url = queues.create_queue(QueueName="told")["QueueUrl"]
+    events.put_rule(Name="objects", EventPattern=json.dumps({"source": ["aws.s3"]}))
+    events.put_targets(Rule="objects", Targets=[{"Id": "queue", "Arn": "arn:aws:sqs:us-east-1:123456789012:told"}])
+    for body in (b"x", b"y"):
+        s3.put_object(Bucket="bucket", Key="k", Body=body)
+    told = queues.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
+    one, other = (json.loads(message["Body"]) for message in told)
+    orders = [event["detail"]["object"]["sequencer"] for event in (one, other)]
+    return [one["id"] == other["id"], orders[0] < orders[1], "etag" in one["detail"]["object"]]
+
+
 def delete_markers() -> Any:
     s3 = client("s3")
     s3.create_bucket(Bucket="bucket")
