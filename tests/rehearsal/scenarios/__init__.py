@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from tests.rehearsal.scenario import Scenario
 from tests.rehearsal.scenarios.backup_restore import BackupRestore
 from tests.rehearsal.scenarios.drill import Drill
+from tests.rehearsal.scenarios.events import Events
 from tests.rehearsal.scenarios.failback import Failback
 from tests.rehearsal.scenarios.hibernate import Hibernate
 from tests.rehearsal.scenarios.hot_standby import HotStandby
@@ -15,5 +16,5 @@ from tests.rehearsal.scenarios.warm_standby import WarmStandby
 
 SCENARIOS: Mapping[str, type[Scenario]] = {
     scenario.name: scenario
-    for scenario in (BackupRestore, Drill, Failback, Hibernate, HotStandby, SplitBrain, WarmStandby)
+    for scenario in (BackupRestore, Drill, Events, Failback, Hibernate, HotStandby, SplitBrain, WarmStandby)
 }

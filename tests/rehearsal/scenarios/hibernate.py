@@ -40,13 +40,13 @@ class Moments:
     live: float
     first_new_run: float | None
 
-    def story(self) -> Story:
+    def story(self, woken_by: str) -> Story:
         """From awake to gone, and from asleep to live."""
         first = self.first_new_run
         marks = [("schedule of hibernate", self.decided), ("cut", self.cut), ("gone", self.gone)]
-        marks += [("schedule of resume", self.resumed), ("live", self.live)]
+        marks += [(woken_by, self.resumed), ("live", self.live)]
         return Story(
-            lead="An environment was put away by its schedule; this is what its schedule brought back.",
+            lead=f"An environment was put away by its schedule; this is what the {woken_by} brought back.",
             title="From the schedule of hibernate to going live again",
             zero=self.decided,
             parts=[
@@ -70,7 +70,7 @@ class Moments:
                     "live_seconds",
                     "resume",
                     self.live - self.resumed,
-                    "from its schedule until the environment was live",
+                    f"from the {woken_by} until the environment was live",
                 ),
                 Figure(
                     "creation_seconds",
@@ -91,9 +91,13 @@ class Hibernate(Scenario):
     source = BEFORE
     target = AFTER
     soon_seconds = 60
+    #: What brings the environment back.
+    woken_by = "schedule of resume"
 
     def __init__(self, rehearsal: Rehearsal) -> None:
         super().__init__(rehearsal)
+        #: Of the root, beside those that every root has.
+        self.variables: dict[str, Any] = {}
         self.decided = 0.0
         #: What executed when every DAG was paused.
         self.executing: list[InstanceKey] | None = None
@@ -104,15 +108,17 @@ class Hibernate(Scenario):
 
     def play(self) -> None:
         """The workload, the sleep, the return."""
-        self.rehearsal.apply(BEFORE)
+        self.rehearsal.apply(BEFORE, **self.variables)
         self._create()
         source.start_workload(self.rehearsal)
+        self._while_awake()
         source.run_workload(self.rehearsal)
         url = self.rehearsal.database_url(BEFORE)
         given = self._put_away()
         self._look_at_the_sleep(url, given)
         self._bring_back()
         target.look_after(self.rehearsal, wanted.AFTER, self.fail_dags, self.soon_seconds)
+        self._after()
 
     def checks(self, facts: Facts) -> list[Check]:
         """What a sleep asks for."""
@@ -142,7 +148,7 @@ class Hibernate(Scenario):
             state_restored=arrival.state_restored,
             live=arrival.live,
             first_new_run=first_new_run,
-        ).story()
+        ).story(self.woken_by)
 
     def _create(self) -> None:
         """For the first time nobody creates it but a person, from the spec that Terraform published."""
@@ -154,6 +160,16 @@ class Hibernate(Scenario):
             rehearsal.local.client("mwaa", REGION).create_environment(**json.loads(spec))
             available = partial(rehearsal.narrator.status_at, REGION, "AVAILABLE")
             rehearsal.wait(lambda: "" if available() else "AVAILABLE", 300, "the environment created")
+
+    def _while_awake(self) -> None:
+        """What else happens before the sleep: nothing."""
+
+    def _wake(self) -> None:
+        """End the sleep."""
+        self.rehearsal.fire("resume", AFTER)
+
+    def _after(self) -> None:
+        """What else is waited for after the sleep: nothing."""
 
     def _put_away(self) -> str:
         """Fire the schedule and follow it until the environment is gone; the input of the execution."""
@@ -206,7 +222,7 @@ class Hibernate(Scenario):
         rehearsal, evidence = self.rehearsal, self.rehearsal.evidence
         arrival = evidence.arrival = Arrival(since=time.time())
         observer = Observer(rehearsal.narrator, REGION, f"{NAME}-{REGION}-resume", rehearsal.folder, arrival)
-        rehearsal.fire("resume", AFTER)
+        self._wake()
         observer.wait_for_start()
         target.follow(rehearsal, observer)
         self.time_left = clocks.read(rehearsal.database_url(AFTER))

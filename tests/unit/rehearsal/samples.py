@@ -47,7 +47,7 @@ def slept() -> Story:
         state_restored=OUTAGE + 80,
         live=OUTAGE + 92,
         first_new_run=OUTAGE + 93,
-    ).story()
+    ).story("schedule of resume")
 
 
 def returned() -> Story:
@@ -81,6 +81,7 @@ def sample_report(mismatched: int = 0, scenario: str = "backup_restore") -> Repo
     stories = {
         "backup_restore": lost,
         "drill": lost,
+        "events": slept,
         "failback": returned,
         "hibernate": slept,
         "hot_standby": stood_by,

@@ -38,6 +38,12 @@ variable "airflow_configuration_options" {
   description = "Airflow options."
 }
 
+variable "event_trigger" {
+  type        = any
+  description = "Which events lead to what; none by default."
+  default     = null
+}
+
 module "continuity" {
   source = "../../../.."
 
@@ -56,6 +62,8 @@ module "continuity" {
     resume    = "cron(0 6 ? * MON-FRI 2199)"
     timezone  = "Europe/Berlin"
   }
+
+  event_trigger = var.event_trigger
 
   failover = {
     poll_seconds           = 5
@@ -99,4 +107,9 @@ output "lease_table" {
 output "webserver_url_parameter" {
   description = "Name of the parameter that holds the address of the web server."
   value       = module.continuity.webserver_url_parameter
+}
+
+output "event_queue" {
+  description = "The queue of events, and the one for what could not be delivered."
+  value       = module.continuity.event_queue
 }
