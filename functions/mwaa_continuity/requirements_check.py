@@ -28,7 +28,7 @@ IN_ENVIRONMENT: Final = ("/usr/local/airflow/dags/", "/usr/local/airflow/plugins
 
 _OFFICIAL: Final = re.compile(
     r"https://raw\.githubusercontent\.com/apache/airflow/constraints-(?P<airflow>[0-9.]+)/"
-    r"constraints(?:-no-providers|-source-providers)?-(?P<python>[0-9.]+)\.txt"
+    r"constraints-(?P<python>[0-9.]+)\.txt"
 )
 
 

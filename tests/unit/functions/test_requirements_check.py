@@ -78,6 +78,7 @@ def test_what_is_said_of_a_line(text: str, level: str, found: str) -> None:
         ('--constraint "' + OFFICIAL.format("2.10.3", "3.11") + '"', FINE, "as the image"),
         ("-c " + OFFICIAL.format("2.9.2", "3.11"), WARNING, "the image is Airflow 2.10.3 and Python 3.11"),
         ("-c " + OFFICIAL.format("2.10.3", "3.12"), WARNING, "the image is Airflow 2.10.3 and Python 3.11"),
+        ("-c " + OFFICIAL.format("2.10.3", "no-providers-3.11"), UNKNOWN, "not read here"),
         ("-c constraints.txt", REFUSED, "no such file"),
         ("-c /usr/local/airflow/dags/constraints.txt", UNKNOWN, "not read here"),
         (OWN, UNKNOWN, "not read here"),
