@@ -64,8 +64,10 @@ class Cluster:
     A stopped cluster can be started again, by this object or a new one on the same folder; its port may differ then.
     """
 
-    def __init__(self, state_dir: Path) -> None:
+    def __init__(self, state_dir: Path, **settings: str) -> None:
+        """`settings`: of the server, beside those that every throw-away one has."""
         self.state_dir = Path(state_dir).resolve()
+        self._settings = settings
         self.data_dir = self.state_dir / "data"
         self.log = self.state_dir / "postgres.log"
         self.port = 0
@@ -173,7 +175,7 @@ class Cluster:
 
     def _launch(self) -> None:
         self.port = free_port()
-        settings = {**FAST_AND_FORGETFUL, "port": str(self.port)}
+        settings = {**FAST_AND_FORGETFUL, **self._settings, "port": str(self.port)}
         command = [str(bin_dir() / "postgres"), "-D", str(self.data_dir)]
         command += [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         with self.log.open("ab") as log:

@@ -227,8 +227,8 @@ def parts(counted: Counted, ranges: int) -> list[tuple[tuple[int, int], int]]:
 
 def _count(cursor: Any, catalog: Catalog, table: Table, since: int | None) -> Counted:
     of_itself = selects_itself(table, catalog)
-    is_new: sql.Composable = sql.SQL("FALSE")
-    is_other: sql.Composable = sql.SQL("FALSE")
+    is_new: sql.Composable | None = None
+    is_other: sql.Composable | None = None
     if since is not None:  # by this very session: each counts ages from the transaction that is newest when it begins
         cursor.execute("SELECT age(%s::xid)", (str(since % 2**32),))
         is_new = sql.SQL("age(t.xmin) <= {}").format(sql.Literal(cursor.fetchone()[0]))
@@ -268,17 +268,21 @@ def _selection(cursor: Any, catalog: Catalog, table: Table) -> str:
 
 
 def _count_ranges(
-    cursor: Any, table: Table, is_new: sql.Composable, is_other: sql.Composable
+    cursor: Any, table: Table, is_new: sql.Composable | None, is_other: sql.Composable | None
 ) -> list[tuple[int, int, int]]:
-    """For each range of pages, how many rows are not new, how many are, and how many are others."""
+    """For each range of pages, how many rows are not new, how many are, and how many are others. None: nothing is; what
+    need not be counted costs nothing."""
+
+    def counted(which: sql.Composable | None) -> sql.Composable:
+        return sql.SQL("count(*) FILTER (WHERE {})").format(which) if which else sql.SQL("0")
+
     cursor.execute(
         sql.SQL(
             """SELECT c.present - c.new, c.new, c.others
             FROM generate_series(0, (pg_relation_size({name}::regclass) / current_setting('block_size')::bigint - 1)
                                     / {pages}) AS r (number)
             CROSS JOIN LATERAL (
-              SELECT count(*) AS present, count(*) FILTER (WHERE {is_new}) AS new,
-                     count(*) FILTER (WHERE {is_other}) AS others FROM {table} t
+              SELECT count(*) AS present, {new} AS new, {others} AS others FROM {table} t
               WHERE t.ctid >= format('(%s,0)', r.number * {pages})::tid
               AND t.ctid < format('(%s,0)', (r.number + 1) * {pages})::tid) c
             ORDER BY r.number"""
@@ -286,8 +290,8 @@ def _count_ranges(
             name=sql.Literal(sql.Identifier(table.name).as_string(cursor)),
             table=sql.Identifier(table.name),
             pages=sql.Literal(RANGE_PAGES),
-            is_new=is_new,
-            is_other=is_other,
+            new=counted(is_new),
+            others=counted(is_other),
         )
     )
     return list(cursor.fetchall())
