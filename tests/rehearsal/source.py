@@ -138,9 +138,10 @@ def _read_manifest(rehearsal: Rehearsal, place: Place) -> str:
     s3 = rehearsal.local.client("s3", place.region)
     bucket = rehearsal.outputs[place.root]["snapshot_bucket"]["name"]
     manifest = json.loads(s3.get_object(Bucket=bucket, Key=keys[-1])["Body"].read())
-    folder = keys[-1].rsplit("/", 1)[0]
-    expected = {f"{folder}/{thing['name']}" for table in manifest["tables"] for thing in table["objects"]}
-    expected.add(f"{folder}/verification.json")
+    snapshots, own = keys[-1].rsplit("/", 2)[:2]
+    objects = [thing for table in manifest["tables"] for thing in table["objects"]]
+    expected = {f"{snapshots}/{thing['snapshot_id'] or own}/{thing['name']}" for thing in objects}  # or of its base
+    expected.add(f"{snapshots}/{own}/verification.json")
     rehearsal.evidence.manifest = manifest
     return ", ".join(sorted(expected - set(there))[:5])
 
