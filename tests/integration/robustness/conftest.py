@@ -32,14 +32,14 @@ ON_ONE: dict[str, Callable[[tuple[str, ...]], tuple[str, ...]]] = {
     "test_live_replace": lambda versions: versions[-1:],
     "test_continuation": lambda versions: versions[-1:],
 }
-#: Five minutes of a real scheduler, which a rehearsal of a sleep shows the gist of: for the long matrices, or by name.
-LONG = "test_hibernation.py"
+#: Minutes of a real scheduler, which rehearsals show the gist of: for the long matrices, or by name.
+LONG = ("test_hibernation.py", "test_live_standby.py")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Whether a file is left out; None: whatever others say."""
-    named = any(LONG in argument for argument in config.args)
-    return True if collection_path.name == LONG and not named and not is_long(config) else None
+    named = any(collection_path.name in argument for argument in config.args)
+    return True if collection_path.name in LONG and not named and not is_long(config) else None
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
