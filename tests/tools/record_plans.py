@@ -2,6 +2,7 @@
 
 Applies tests/plan/roots/reviewed/before to a stand-in, plans `after` and a destruction on the same state, and writes
 what `terraform show -json` says of each, without the parts that the tool does not read, to tests/unit/tools/plans/.
+The two of the rehearsal's Regions there (destroy-primary, destroy-secondary) were taken after one by hand.
 """
 
 from __future__ import annotations

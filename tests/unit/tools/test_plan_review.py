@@ -193,6 +193,39 @@ def test_destroying_everything_is_denied_by_name() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("region", "kept"),
+    [
+        (
+            "primary",
+            {
+                "aws_dynamodb_table_replica.lease[0]",
+                "aws_kms_key.environment[0]",
+                "aws_kms_replica_key.this[0]",
+                "aws_mwaa_environment.this[0]",
+            },
+        ),
+        (
+            "secondary",
+            {
+                "aws_cloudformation_stack.lease[0]",
+                "aws_dynamodb_table_item.lease[0]",
+                "aws_kms_key.environment[0]",
+                "aws_kms_key.this[0]",
+            },
+        ),
+    ],
+)
+def test_destroying_a_region_is_denied(region: str, kept: set[str]) -> None:
+    """The plans are of the rehearsal's Regions, shortened to what holds state and a few others."""
+    found = plan(f"destroy-{region}", region)
+    denied, _, _ = judge([found], [])
+    common = {f'aws_s3_bucket.this["{kind}"]' for kind in ("dag", "snapshot")}
+    common |= {f'aws_s3_object.spec["{kind}"]' for kind in ("binding", "published")}
+    assert {re.sub(r"^(module\.\w+\.)+", "", violation.address) for violation in denied} == kept | common
+    assert len(denied) < len(found.of("delete"))
+
+
 def test_what_is_labelled_is_allowed_and_no_more() -> None:
     labels = [Label("aws_kms_key.old"), Label("aws_dynamodb_table.ledger", "test/us-east-1"), Label("aws_kms_key.gone")]
     denied, allowed, unused = judge([plan("change")], labels)
