@@ -100,6 +100,11 @@ def _grants_of_role(iam: Any, name: str, arn: str) -> list[Grant]:
     return grants
 
 
+def wide(grants: Iterable[Grant]) -> list[Grant]:
+    """Grants of more than one action at a time: nobody knows what they come to when AWS adds actions."""
+    return sorted(grant for grant in set(grants) if "*" in grant.action or "?" in grant.action)
+
+
 @dataclass(frozen=True)
 class Comparison:
     """Result of a comparison: what to look at, and what is accepted."""

@@ -232,7 +232,9 @@ def _iam(scenario: Scenario) -> list[Check]:
     }
     (rehearsal.folder / "grants.json").write_text(json.dumps(shown, indent=1))
     unused = {f"{grant.role.rsplit('/', 1)[-1]} {grant.action} {grant.resource}" for grant in result.unused}
+    wide = {f"{grant.role.rsplit('/', 1)[-1]} {grant.action}" for grant in grants.wide(every)}
     return [
+        Check("no role is granted actions by a wildcard", not wide, checks.show(wide) or f"{len(every)} grants"),
         Check("no call of a role was denied", not denied, checks.show(denied) or "none"),
         Check(
             "no grant is unused without a reason",

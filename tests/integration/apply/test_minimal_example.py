@@ -9,6 +9,7 @@ from pytest_terraform import terraform
 
 from tests.integration.apply.fencing import assert_that_a_region_without_the_lease_starts_nothing_new
 from tests.integration.apply.planning import plan_again
+from tests.local_aws import grants
 from tests.local_aws.fixtures import RunningStandIn
 
 REGION = "us-east-1"
@@ -20,7 +21,8 @@ def test_an_environment_from_nothing_to_fenced_to_nothing(
 ) -> None:
     """Failure covered: no fencing: the primary is never paused, so a Region that comes back runs everything twice.
 
-    Also: a second plan that shows changes, and a destroy that leaves something. One apply serves all: it takes long.
+    Also: a second plan that shows changes, a destroy that leaves something, and grants of whole services. One apply
+    serves all: it takes long.
     """
     again = plan_again("minimal", minimal.work_dir)
     assert again.returncode == 0, again.stdout + again.stderr
@@ -38,5 +40,7 @@ def test_an_environment_from_nothing_to_fenced_to_nothing(
     assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
     statements = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])["Statement"]
     assert any(s["Effect"] == "Deny" and s["Condition"]["Bool"] == {"aws:SecureTransport": "false"} for s in statements)
+
+    assert grants.wide(grants.all_grants(stand_in.client("iam", REGION))) == []
 
     assert_that_a_region_without_the_lease_starts_nothing_new(stand_in)

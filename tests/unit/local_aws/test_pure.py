@@ -13,7 +13,7 @@ from tests.local_aws.alarms import rule_holds, state_of, statistic
 from tests.local_aws.cron import BadExpression, at_time, cron_matches, rate_seconds
 from tests.local_aws.event_templates import transform
 from tests.local_aws.faults import BadFault, Faults
-from tests.local_aws.grants import Allowance, BadAllowList, compare, grants_of, read_allow_list
+from tests.local_aws.grants import Allowance, BadAllowList, compare, grants_of, read_allow_list, wide
 from tests.local_aws.replication_rules import rules_for
 
 
@@ -150,6 +150,13 @@ def test_faults_are_used_up() -> None:
     names = frozenset({"monitoring", "cloudwatch"})
     assert faults.take(names, "PutMetricData", "r") is None
     assert [faults.take(names, "GetMetricStatistics", "r") is None for _ in range(3)] == [False, False, True]
+
+
+def test_grants_of_several_actions_at_once() -> None:
+    statement = {"Effect": "Allow", "Action": ["s3:GetObject", "s3:Get*", "*"], "Resource": "*"}
+    denied = {"Effect": "Deny", "Action": "s3:*", "Resource": "*"}
+    found = wide(grants_of("arn:aws:iam::1:role/r", "p", {"Statement": [statement, denied]}))
+    assert [grant.action for grant in found] == ["*", "s3:Get*"]
 
 
 def test_unused_grants() -> None:
