@@ -29,6 +29,7 @@ locals {
   rate_minutes    = local.rate == null ? null : tonumber(local.rate[0]) * { minute = 1, hour = 60, day = 1440 }[local.rate[1]]
   max_age_minutes = coalesce(var.snapshot.max_age_minutes, local.rate_minutes == null ? 1560 : min(3 * local.rate_minutes, 10080))
   own_network     = coalesce(var.network.create, var.network.vpc_id == null)
+  makes_lake      = var.metadata_lake != null && try(var.metadata_lake.lake, null) == null
   network = {
     vpc_id     = local.own_network ? module.network[0].vpc_id : var.network.vpc_id
     subnet_ids = local.own_network ? module.network[0].private_subnet_ids : var.network.subnet_ids
@@ -134,15 +135,19 @@ module "continuity" {
     local_variables     = var.snapshot.local_variables
     local_connections   = var.snapshot.local_connections
   }
-  retention          = var.retention
-  preflight          = var.preflight
-  drill              = var.drill
-  prune              = var.prune
-  heartbeat          = var.heartbeat
-  failover           = var.failover
-  standby            = var.standby
-  failback           = var.failback
-  hibernation        = var.hibernation
+  retention   = var.retention
+  preflight   = var.preflight
+  drill       = var.drill
+  prune       = var.prune
+  heartbeat   = var.heartbeat
+  failover    = var.failover
+  standby     = var.standby
+  failback    = var.failback
+  hibernation = var.hibernation
+  metadata_lake = var.metadata_lake == null ? null : merge(
+    local.makes_lake ? module.metadata_lake[0].lake : var.metadata_lake.lake,
+    { schedule = var.metadata_lake.schedule },
+  )
   function_package   = var.function_package
   function_roles     = var.function_roles
   log_retention_days = var.log_retention_days
@@ -168,6 +173,28 @@ module "observability" {
   takes_events               = var.event_trigger != null
   keeps_standby              = local.keeps_standby
   refreshes                  = local.refreshes
+}
+
+module "metadata_lake" {
+  source = "./modules/metadata-lake"
+  count  = local.makes_lake ? 1 : 0
+
+  name               = var.name
+  prefix             = local.prefix
+  tags               = var.tags
+  environments       = concat([var.name], var.metadata_lake.environments)
+  bucket             = var.metadata_lake.bucket
+  key_arn            = coalesce(var.metadata_lake.key_arn, module.storage.key_arn)
+  first_date         = var.metadata_lake.first_date
+  merge_schedule     = var.metadata_lake.merge_schedule
+  tidy_schedule      = var.metadata_lake.tidy_schedule
+  query_limit_gib    = var.metadata_lake.query_limit_gib
+  result_days        = var.metadata_lake.result_days
+  export_days        = var.metadata_lake.export_days
+  force_destroy      = var.force_destroy
+  alarm_topic_arn    = module.observability.topic_arn
+  machine_roles      = var.function_roles
+  log_retention_days = var.log_retention_days
 }
 
 module "event_trigger" {

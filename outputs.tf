@@ -118,6 +118,17 @@ output "event_queue" {
   value       = var.event_trigger == null ? null : { events = module.event_trigger[0].queue, dead_letters = module.event_trigger[0].dead_letter_queue }
 }
 
+output "metadata_lake" {
+  description = "The lake of `metadata_lake`: `lake` (what other environments take to export to it), its database, workgroup, the machine that merges (ARN) and a policy document for who queries it, all null but `lake` where it was made elsewhere; null without it."
+  value = var.metadata_lake == null ? null : {
+    lake              = local.makes_lake ? module.metadata_lake[0].lake : var.metadata_lake.lake
+    database          = one(module.metadata_lake[*].database)
+    workgroup         = one(module.metadata_lake[*].workgroup)
+    state_machine_arn = one(module.metadata_lake[*].state_machine_arn)
+    reader_policy     = one(module.metadata_lake[*].reader_policy)
+  }
+}
+
 output "dashboard_name" {
   description = "Name of the CloudWatch dashboard; null with `dashboard = false`."
   value       = module.observability.dashboard_name

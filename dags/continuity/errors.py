@@ -95,6 +95,10 @@ class PruneRefused(ContinuityError):
     """Nothing may be deleted now: no verified base, another Region's lease, or a restore that is not done."""
 
 
+class ExportRefused(ContinuityError):
+    """Nothing counts as exported to the lake now: another export was faster, or a restore is not done."""
+
+
 class HeldElsewhere(ContinuityError):
     """Another Region holds the lease: what would start work here, or change flags that are the guard's, is refused."""
 

@@ -80,6 +80,30 @@ class Prune:
 
 
 @dataclass(frozen=True)
+class Lake:
+    """Where `continuity_lake` exports run history to: objects of a bucket in its Region, below a prefix. schedule: of
+    Airflow, None for never by itself."""
+
+    bucket: str
+    region: str
+    prefix: str
+    schedule: str | None = None
+
+    @classmethod
+    def parse(cls, value: Any, name: str) -> Lake:
+        accepted = '{"bucket": "...", "region": "us-east-1", "prefix": "metadata/", "schedule": "@hourly"}'
+        document = _mapping(value, name, accepted)
+        _no_other_keys(document, ("bucket", "region", "prefix", "schedule"), name)
+        texts = {field_: _text(document.get(field_), f"{name}.{field_}") for field_ in ("bucket", "region", "prefix")}
+        if not REGION.fullmatch(texts["region"]):
+            raise BadInput(f"{name}.region", f"{texts['region']!r} is no Region", "that of the bucket, as in us-east-1")
+        if not texts["prefix"].endswith("/"):
+            raise BadInput(f"{name}.prefix", f"{texts['prefix']!r} ends in no slash", 'a key prefix, as in "metadata/"')
+        schedule = document.get("schedule")
+        return cls(**texts, schedule=None if schedule is None else _text(schedule, f"{name}.schedule"))
+
+
+@dataclass(frozen=True)
 class PruneConf:
     """Checked run configuration of `continuity_prune`; history_days: None for that of the settings."""
 
@@ -116,7 +140,8 @@ class Settings:
 
     history_days: how many days before the cut the history reaches back that a restore carries, None for all;
     catchup_after_sleep: which of the runs that fell due until it went live run then;
-    on_lease_unreachable: `keep` running or `pause`, where nobody marked the lease for `lease_stale_minutes`.
+    on_lease_unreachable: `keep` running or `pause`, where nobody marked the lease for `lease_stale_minutes`;
+    lake: where run history is exported to, None for nowhere.
     """
 
     environment: str
@@ -135,6 +160,7 @@ class Settings:
     catchup_after_sleep: str = ALL_RUNS
     on_lease_unreachable: str = KEEP
     lease_stale_minutes: int = DEFAULT_STALE_MINUTES
+    lake: Lake | None = None
 
     @classmethod
     def parse(cls, value: Any) -> Settings:
@@ -144,7 +170,7 @@ class Settings:
         optional = (
             *("dag_prefix", "tables", "local_variables", "local_connections", "in_flight"),
             *("base_interval_hours", "prune", "history_days", "catchup_after_sleep"),
-            *("on_lease_unreachable", "lease_stale_minutes"),
+            *("on_lease_unreachable", "lease_stale_minutes", "lake"),
         )
         _no_other_keys(document, required + optional, "settings")
         texts = {name: _text(document.get(name), f"settings.{name}") for name in required}
@@ -179,6 +205,7 @@ class Settings:
                 1,
                 LONGEST_STALE_MINUTES,
             ),
+            lake=None if document.get("lake") is None else Lake.parse(document["lake"], "settings.lake"),
         )
 
     def local_patterns(self, table: str) -> tuple[str, ...]:
@@ -217,6 +244,22 @@ def prune_schedule() -> str | None:
         return load_settings().prune.schedule
     except BadInput:
         return None
+
+
+def lake_schedule() -> str | None:
+    """When `continuity_lake` runs, as for `prune_schedule`."""
+    try:
+        lake = load_settings().lake
+    except BadInput:
+        return None
+    return lake.schedule if lake else None
+
+
+def parse_lake_conf(conf: Any) -> bool:
+    """Whether a run of `continuity_lake` exports everything again. Raises BadInput naming the field."""
+    document = _mapping(conf, "conf", '{"full": true}')
+    _no_other_keys(document, ("full",), "conf")
+    return _flag(document, "full")
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from continuity import beat as beats
 from continuity import connect, drill, errors, verify
 from continuity import drain as drains
 from continuity import guard as guards
+from continuity import lake as lakes
 from continuity import lease as leases
 from continuity import ledger as ledgers
 from continuity import prune as prunes
@@ -39,6 +40,7 @@ from continuity.settings import (
     RunConf,
     Settings,
     load_settings,
+    parse_lake_conf,
     parse_request_id,
     refuse_more_than_request,
 )
@@ -289,8 +291,24 @@ def _told_of_guard(watched: guards.Watched, forgotten: int) -> dict[str, Any]:
     }
 
 
+def exported(conf: Any) -> dict[str, Any]:
+    """`continuity_lake`. Where another Region holds the lease, history is written there."""
+    settings = load_settings()
+    full = parse_lake_conf(conf)
+    if settings.lake is None:
+        raise errors.BadInput("settings.lake", "missing", "the lake to export to (`metadata_lake` of the module)")
+    try:
+        _refuse_if_fenced(settings)
+    except errors.HeldElsewhere as refusal:
+        connect.skip_task(str(refusal))
+    store = lakes.store_of(settings.lake, settings)
+    with connect.own_connection(_engine()) as connection:
+        outcome = lakes.export(connection, store, settings, full=full)
+    return {**outcome.as_answer(), "forgotten_runs": _forget_old_runs(lakes.DAG_ID, KEPT_OF_SNAPSHOTS)}
+
+
 def pruned(conf: Any) -> dict[str, Any]:
-    """`continuity_prune`: nothing goes that a verified base does not hold."""
+    """`continuity_prune`: nothing goes that a verified base does not hold, and the lake, where there is one."""
     settings = load_settings()
     order = PruneConf.parse(conf)
     now = datetime.now(UTC)
@@ -302,6 +320,8 @@ def pruned(conf: Any) -> dict[str, Any]:
             with transaction(connection) as cursor:
                 ledgers.refuse_half_restored(ledgers.read(cursor))
                 base = prunes.find_base(cursor, store, settings, now, connect.airflow_version())
+                if settings.lake:
+                    base = lakes.held_back(cursor, base, lakes.store_of(settings.lake, settings))
                 plan = make_plan(read_catalog(cursor), settings.tables)
         except errors.ContinuityError as refusal:
             raise errors.PruneRefused(f"nothing was deleted: {refusal}") from None

@@ -2,7 +2,7 @@
 
 locals {
   dag_source = "${path.module}/../../dags"
-  dag_files  = fileset(local.dag_source, "**/{*.py,.airflowignore}")
+  dag_files  = fileset(local.dag_source, "**/{*.py,lake_tables.json,.airflowignore}")
 
   settings = {
     environment         = var.name
@@ -23,11 +23,44 @@ locals {
     # Only a primary has a table that may fall behind: the others are asked where the table is at home.
     on_lease_unreachable = var.role == "primary" ? var.failover.on_lease_unreachable : "keep"
     lease_stale_minutes  = var.failover.lease_stale_minutes
+
+    lake = var.metadata_lake == null ? null : { for name, value in var.metadata_lake : name => value if name != "key_arn" }
   }
+
+  # One environment's part of a lake, which may be in another Region.
+  lake_arn = "arn:${local.partition}:s3:::${try(var.metadata_lake.bucket, "")}"
+  lake_statements = [for statement in [
+    {
+      Sid      = "ContinuityLakeExports"
+      Effect   = "Allow"
+      Action   = ["s3:AbortMultipartUpload", "s3:PutObject"]
+      Resource = "${local.lake_arn}/${try(var.metadata_lake.prefix, "")}exports/*/environment=${var.name}/*"
+    },
+    {
+      Sid      = "ContinuityLakeMark"
+      Effect   = "Allow"
+      Action   = ["s3:GetObject", "s3:PutObject"]
+      Resource = "${local.lake_arn}/${try(var.metadata_lake.prefix, "")}marks/${var.name}.json"
+    },
+    {
+      # Listing is what makes S3 answer 404, not 403, before the first export.
+      Sid      = "ContinuityLakeBucket"
+      Effect   = "Allow"
+      Action   = ["s3:ListBucket"]
+      Resource = local.lake_arn
+    },
+    {
+      Sid       = "ContinuityLakeKey"
+      Effect    = "Allow"
+      Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
+      Resource  = try(var.metadata_lake.key_arn, "")
+      Condition = { StringEquals = { "kms:ViaService" = ["s3.${try(var.metadata_lake.region, "")}.${local.dns_suffix}"] } }
+    },
+  ] : statement if var.metadata_lake != null]
 
   dag_policy_json = jsonencode({
     Version = "2012-10-17"
-    Statement = [
+    Statement = concat([
       {
         Sid      = "ContinuitySnapshots"
         Effect   = "Allow"
@@ -94,7 +127,7 @@ locals {
         Action   = ["airflow:InvokeRestApi"]
         Resource = local.task_rest_api_arn
       },
-    ]
+    ], local.lake_statements)
   })
 }
 
@@ -114,7 +147,7 @@ resource "aws_s3_object" "dag" {
   key          = "${local.dag_folder}/${each.value}"
   source       = "${local.dag_source}/${each.value}"
   source_hash  = filemd5("${local.dag_source}/${each.value}")
-  content_type = "text/x-python"
+  content_type = endswith(each.value, ".json") ? "application/json" : "text/x-python"
 
   override_provider {
     default_tags {

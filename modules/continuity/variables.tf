@@ -249,6 +249,18 @@ variable "prune" {
   nullable    = false
 }
 
+variable "metadata_lake" {
+  type = object({
+    bucket   = string
+    region   = string
+    prefix   = string
+    key_arn  = string
+    schedule = optional(string)
+  })
+  description = "Where `continuity_lake` exports run history to, and when (a schedule of Airflow; null: never by itself); null for nowhere."
+  default     = null
+}
+
 variable "heartbeat" {
   type = object({
     schedule = optional(string, "rate(1 minute)")

@@ -57,7 +57,7 @@ class Contenders:
 
     def ours(self) -> list[Contender]:
         """What is measured over every size: the way by S3, in which memory and the time to go live are told."""
-        return self._listed(self.bare, self.snapshot_s3, *self._deltas(), self.restore_s3)
+        return self._listed(self.bare, self.snapshot_s3, *self._deltas(), *self._exports(), self.restore_s3)
 
     def all(self) -> list[Contender]:
         """Everything, snapshots before what needs them."""
@@ -68,6 +68,7 @@ class Contenders:
             self.copy_out,
             self.snapshot_s3,
             *self._deltas(),
+            *self._exports(),
             self.row_wise_snapshot,
             self.pg_restore_data_only,
             self.restore_local,
@@ -103,6 +104,25 @@ class Contenders:
             change(cursor)
         sample = self._measured(lambda: self.work("snapshot", snapshot_id=snapshot_id_of_now(), **order))
         assert sample["is_delta"], "there is a base, and little has changed"
+        return sample
+
+    def export(self) -> Sample:
+        """To the lake, for the first time."""
+        self._forget("lake/")
+        return self._measured(lambda: self.work("export"))
+
+    def export_of_changes(self) -> Sample:
+        """To the lake, after the same change every time."""
+        dbname, environment = f"exported_{self.task_instances}", f"exported-{self.task_instances}"
+        order = {"dsn": self.setting.cluster.dsn(dbname), "environment": environment}
+        self.setting.cluster.drop(dbname)
+        self.setting.cluster.create(dbname, template=self.source)
+        self._forget("lake/")
+        self.work("export", **order)
+        with closing(psycopg2.connect(order["dsn"])) as connection, connection, connection.cursor() as cursor:
+            change(cursor)
+        sample = self._measured(lambda: self.work("export", **order))
+        assert sample["is_day"], "the database is the same, so its transactions tell what changed"
         return sample
 
     def row_wise_snapshot(self) -> Sample:
@@ -160,6 +180,9 @@ class Contenders:
 
     def _deltas(self) -> list[Callable[[], Sample]]:
         return [self.delta] if self.task_instances >= WORTH_A_DELTA else []
+
+    def _exports(self) -> list[Callable[[], Sample]]:
+        return [self.export, self.export_of_changes]
 
     def _listed(self, *runs: Callable[[], Sample]) -> list[Contender]:
         return [Contender(run.__name__, self.task_instances, run) for run in runs]

@@ -16,6 +16,8 @@ TITLES = {
     "snapshot_local": "our snapshot, to a folder",
     "snapshot_s3": "our snapshot, to S3",
     "delta": "our delta after a change, to S3",
+    "export": "our export to the lake, everything",
+    "export_of_changes": "our export to the lake, after a change",
     "row_wise_snapshot": "row by row, to S3",
     "copy_in": "COPY from files (the floor)",
     "pg_restore_data_only": "pg_restore --data-only",
@@ -24,6 +26,8 @@ TITLES = {
     "restore_s3": "our restore, from S3",
     "row_wise_restore": "row by row, from S3",
 }
+#: What goes over all there is, in memory that must not grow with it.
+WHOLE = ("snapshot_local", "snapshot_s3", "restore_local", "restore_s3", "export")
 MEASURES = {
     "seconds": ("seconds", 1, 2),
     "cpu_seconds": ("own CPU s", 1, 2),
@@ -69,7 +73,7 @@ def peak_over_import(samples: Samples, size: int) -> float | None:
     peaks = [
         medians(found)["peak_rss_mib"]
         for (name, measured_size), found in samples.items()
-        if measured_size == size and name in ("snapshot_local", "snapshot_s3", "restore_local", "restore_s3")
+        if measured_size == size and name in WHOLE
     ]
     return max(peaks) - medians(bare)["peak_rss_mib"] if bare and peaks else None
 
@@ -102,6 +106,7 @@ def key_figures(samples: Samples, sizes: Sequence[int]) -> dict[str, float]:
             (peak for size in sizes if (peak := peak_over_import(samples, size)) is not None), default=None
         ),
         "delta_growth_with_history": ratio(samples, ("delta", top), ("delta", top // 10)),
+        "export_growth_with_history": ratio(samples, ("export_of_changes", top), ("export_of_changes", top // 10)),
         "delta_seconds": typical(samples, ("delta", top), "seconds"),
         "delta_database_cpu_percent": cpu / 60 * 100 if cpu is not None else None,
     }

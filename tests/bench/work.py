@@ -93,6 +93,16 @@ class Worker:
         report.refuse_faults()
         return outcome
 
+    def export(self) -> dict[str, Any]:
+        """What changed since the last export to the lake, or everything where there was none."""
+        from continuity.lake import export
+        from continuity.lake_store import LakeStore
+
+        with self._connection() as connection:
+            store = LakeStore(self._s3(), self.order.bucket, "lake/", self.order.environment)
+            done = export(connection, store, self.settings)
+        return {"bytes": done.bytes, "rows": sum(done.mark.rows.values()), "is_day": done.by == "transactions"}
+
     def restore(self) -> dict[str, Any]:
         """State, going live, history: the order in which a failover does them."""
         from continuity.restore import Target, restore_history

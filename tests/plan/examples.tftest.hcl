@@ -43,6 +43,19 @@ run "event_trigger" {
   }
 }
 
+run "metadata_lake" {
+  command = plan
+
+  module {
+    source = "./examples/metadata-lake"
+  }
+
+  assert {
+    condition     = output.workgroup == "reporting-us-west-2-lake"
+    error_message = "The example tells where the saved queries are."
+  }
+}
+
 run "private_network" {
   command = plan
 

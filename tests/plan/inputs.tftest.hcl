@@ -353,6 +353,51 @@ run "a_prune_schedule_of_six_fields_is_refused" {
   expect_failures = [var.prune]
 }
 
+run "a_lake_schedule_of_event_bridge_is_refused" {
+  command = plan
+
+  variables {
+    metadata_lake = { schedule = "rate(1 hour)" }
+  }
+
+  expect_failures = [var.metadata_lake]
+}
+
+run "a_lake_made_elsewhere_has_its_bucket_there" {
+  command = plan
+
+  variables {
+    metadata_lake = {
+      lake   = { bucket = "lake", region = "us-east-1", prefix = "metadata/", key_arn = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab" }
+      bucket = "another"
+    }
+  }
+
+  expect_failures = [var.metadata_lake]
+}
+
+run "a_lake_made_elsewhere_is_told_as_its_output_says" {
+  command = plan
+
+  variables {
+    metadata_lake = {
+      lake = { bucket = "lake", region = "Virginia", prefix = "metadata", key_arn = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab" }
+    }
+  }
+
+  expect_failures = [var.metadata_lake]
+}
+
+run "an_environment_is_no_other_of_its_own_lake" {
+  command = plan
+
+  variables {
+    metadata_lake = { environments = [var.name] }
+  }
+
+  expect_failures = [var.metadata_lake]
+}
+
 run "pruning_everything_is_refused" {
   command = plan
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.tools.lake_module import lake_module
 from tests.tools.state_machine_templates import TEMPLATES, example_variables, render
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -19,13 +20,15 @@ def main() -> int:
     folder = ROOT / "build" / "asl"
     folder.mkdir(parents=True, exist_ok=True)
     failed = 0
-    for template in templates:
-        filled = folder / template.name
-        filled.write_text(json.dumps(render(template.name.removesuffix(".asl.json"), example_variables()), indent=2))
+    machines = {path.name: render(path.name.removesuffix(".asl.json"), example_variables()) for path in templates}
+    machines["lake_merge.asl.json"] = json.loads(lake_module().machine())
+    for name, definition in machines.items():
+        filled = folder / name
+        filled.write_text(json.dumps(definition, indent=2))
         done = subprocess.run(
             [VALIDATOR, "--json-path", filled], text=True, capture_output=True, stdin=subprocess.DEVNULL, check=False
         )
-        print(f"state machine {template.name:28} {'ok' if done.returncode == 0 else 'FAILED'}")
+        print(f"state machine {name:28} {'ok' if done.returncode == 0 else 'FAILED'}")
         if done.returncode:
             failed += 1
             print(done.stdout, done.stderr)

@@ -451,8 +451,41 @@ run "settings_and_specs_carry_their_region" {
   }
 
   assert {
-    condition     = alltrue([for file in ["continuity_snapshot.py", "continuity_restore.py", "continuity_go_live.py", "continuity_beat.py", "continuity_guard.py", "continuity_prune.py", "continuity_drain.py", "continuity_undrain.py", "continuity_drill.py", "continuity/__init__.py"] : contains(keys(aws_s3_object.dag), file)])
+    condition     = alltrue([for file in ["continuity_snapshot.py", "continuity_restore.py", "continuity_go_live.py", "continuity_beat.py", "continuity_guard.py", "continuity_prune.py", "continuity_drain.py", "continuity_undrain.py", "continuity_drill.py", "continuity_lake.py", "continuity/lake_tables.json", "continuity/__init__.py"] : contains(keys(aws_s3_object.dag), file)])
     error_message = "All metadata DAGs and their package must be uploaded."
+  }
+}
+
+run "without_a_lake_nothing_is_exported_or_granted" {
+  assert {
+    condition     = jsondecode(aws_s3_object.settings.content).lake == null && length([for statement in jsondecode(output.dag_policy_json).Statement : statement if startswith(statement.Sid, "ContinuityLake")]) == 0
+    error_message = "There is no lake unless one is named."
+  }
+}
+
+run "history_is_exported_to_its_own_part_of_a_lake_in_another_region" {
+  variables {
+    metadata_lake = { bucket = "lake", region = "us-east-1", prefix = "metadata/", key_arn = "arn:aws:kms:us-east-1:111122223333:key/lake", schedule = "@daily" }
+  }
+
+  assert {
+    condition     = jsonencode(jsondecode(aws_s3_object.settings.content).lake) == jsonencode({ bucket = "lake", region = "us-east-1", prefix = "metadata/", schedule = "@daily" })
+    error_message = "The settings say where the lake is, and when it is written to."
+  }
+
+  assert {
+    condition = { for statement in jsondecode(output.dag_policy_json).Statement : statement.Sid => statement.Resource if startswith(statement.Sid, "ContinuityLake") } == {
+      ContinuityLakeExports = "arn:aws:s3:::lake/metadata/exports/*/environment=analytics/*"
+      ContinuityLakeMark    = "arn:aws:s3:::lake/metadata/marks/analytics.json"
+      ContinuityLakeBucket  = "arn:aws:s3:::lake"
+      ContinuityLakeKey     = "arn:aws:kms:us-east-1:111122223333:key/lake"
+    }
+    error_message = "An environment writes to its own part of the lake and nowhere else in it."
+  }
+
+  assert {
+    condition     = [for statement in jsondecode(output.dag_policy_json).Statement : statement.Condition.StringEquals["kms:ViaService"] if statement.Sid == "ContinuityLakeKey"][0] == ["s3.us-east-1.amazonaws.com"]
+    error_message = "The lake's key serves by way of S3 in the lake's Region only."
   }
 }
 

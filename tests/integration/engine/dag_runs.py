@@ -45,6 +45,7 @@ class Environment:
             "snapshot_bucket": side.bucket,
             "kms_key": side.kms_key,
             "lease_table": "lease",
+            **side.settings,
         }
         (folder / f"dags/continuity/settings.{REGION}.json").write_text(json.dumps(settings))
 
