@@ -224,3 +224,18 @@ module "event_trigger" {
     security_group_ids = [module.continuity.functions_security_group_id]
   }
 }
+
+# Destroyed before all else, and what it invokes then may refuse: Terraform knows neither an environment that is none of its resources, nor
+# what lies in the bucket, and a precondition is evaluated for what is planned to exist, not for what goes.
+resource "aws_lambda_invocation" "may_be_destroyed" {
+  function_name   = module.continuity.function_arns["backup"]
+  lifecycle_scope = "CRUD"
+
+  input = jsonencode({
+    action       = "may_be_destroyed"
+    owner        = var.environment_owner
+    snapshots_go = !var.force_destroy && (coalesce(var.key.create, var.key.arn == null) || coalesce(var.snapshot_bucket.create, var.snapshot_bucket.name == null))
+  })
+
+  depends_on = [terraform_data.regions, module.network, module.storage, module.environment, module.continuity, module.observability, module.event_trigger]
+}

@@ -1,4 +1,4 @@
-"""backup: prepare a snapshot, start the DAG that takes it, and prove it complete afterwards; drain before one."""
+"""backup: prepare a snapshot, start the DAG that takes it, prove it complete; drain before one, let none be lost."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from mwaa_continuity import app, aws, dag_runs, events, metrics, snapshots, spec
+from mwaa_continuity import app, aws, dag_runs, destruction, events, metrics, snapshots, spec
 from mwaa_continuity.app import Result
 from mwaa_continuity.environments import USABLE, find_environment
 from mwaa_continuity.events import Event
@@ -31,6 +31,7 @@ def handler(event: object, context: object) -> Result:
         "verify": verify,
         "drain": drain,
         "undrain": undrain,
+        "may_be_destroyed": destruction.may_be_destroyed,
     }
     return app.run("backup", actions, event, context)
 

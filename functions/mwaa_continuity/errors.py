@@ -117,5 +117,9 @@ class SnapshotsExist(ContinuityError):
     """An environment is to be created empty, and there are snapshots that it may have to come back from."""
 
 
+class DestroyRefused(ContinuityError):
+    """A destroy by Terraform would break the environment, or lose what it comes back from."""
+
+
 class NoSnapshot(ContinuityError):
     """There is no snapshot that can be restored."""

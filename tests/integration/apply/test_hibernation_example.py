@@ -6,7 +6,7 @@ from typing import Any
 
 from pytest_terraform import terraform
 
-from tests.integration.apply.planning import plan_again
+from tests.integration.apply.planning import destroy, plan_again, resources
 from tests.local_aws.fixtures import RunningStandIn
 
 REGION = "us-east-1"
@@ -32,3 +32,27 @@ def test_terraform_leaves_sleep_to_the_state_machines(
     stand_in.client("ssm", REGION).put_parameter(**parameter, Type="String", Overwrite=True)
     again = plan_again("hibernation", hibernation.work_dir)
     assert again.returncode == 0, again.stdout + again.stderr
+
+    asleep_is_not_destroyed(stand_in, hibernation.work_dir)
+
+
+def asleep_is_not_destroyed(stand_in: RunningStandIn, work_dir: str) -> None:
+    """Failure covered: a destroy schedules the key for deletion, then fails at the bucket of the snapshots."""
+    s3 = stand_in.client("s3", REGION)
+    (bucket,) = [found["Name"] for found in s3.list_buckets()["Buckets"] if found["Name"].endswith("-snapshots")]
+    before = resources("hibernation", work_dir)
+    key = "snapshots/office-hours/20261121T200000Z-0123abcd/manifest.json"
+    version = s3.put_object(Bucket=bucket, Key=key, Body=b"{}")["VersionId"]
+    try:
+        refused = destroy("hibernation", work_dir)
+        assert s3.list_object_versions(Bucket=bucket, Prefix=key)["Versions"][0]["VersionId"] == version
+    finally:
+        s3.delete_object(Bucket=bucket, Key=key, VersionId=version)
+
+    words = " ".join(refused.stderr.replace("│", " ").split())
+    assert refused.returncode == 1
+    assert (
+        f"MWAA environment office-hours in {REGION} does not exist now, and the snapshots in {bucket} (1) are" in words
+    )
+    assert "Nothing was destroyed." in words
+    assert resources("hibernation", work_dir) == before

@@ -410,7 +410,7 @@ def test_a_service_that_does_not_answer_is_transient(active: Account, dead: Call
 @pytest.mark.parametrize(
     ("event", "message"),
     [
-        ({}, "action is missing; accepted: one of drain, prepare, start, undrain, verify"),
+        ({}, "action is missing; accepted: one of drain, may_be_destroyed, prepare, start, undrain, verify"),
         ({"action": "prepare", "scheduled_at": 5}, "scheduled_at is a number; accepted: an instant such as"),
         ({"action": "verify"}, "snapshot_id is missing; accepted: YYYYMMDDTHHMMSSZ-<8 hex digits>"),
         ({"action": "verify", "snapshot_id": "../../x"}, "snapshot_id is '../../x'"),
