@@ -30,13 +30,14 @@ from tests.unit.functions.conftest import (
     SECONDARY,
     Account,
     account,
+    clients_are_made_once,
     dead,
     environment,
     service_models_are_read_once,
     variables,
 )
 
-__all__ = ["account", "dead", "service_models_are_read_once", "variables"]
+__all__ = ["account", "clients_are_made_once", "dead", "service_models_are_read_once", "variables"]
 
 
 @pytest.fixture(scope="session", autouse=True)

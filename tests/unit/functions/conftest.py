@@ -6,6 +6,7 @@ import base64
 import gzip
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -283,7 +284,7 @@ class Account:
 def service_models_are_read_once() -> Iterator[None]:
     """moto starts every test with a new boto3 session; each would parse megabytes of service models again.
 
-    For this folder only: clients rewrite the models they are made of, and elsewhere the models are what is tested.
+    For some folders only: clients rewrite the models they are made of, and elsewhere the models are what is tested.
     """
     loaders: dict[str | None, Loader] = {}
 
@@ -293,6 +294,31 @@ def service_models_are_read_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(botocore.session, "create_loader", shared)
         yield
+
+
+@pytest.fixture(scope="package", autouse=True)
+def clients_are_made_once() -> Iterator[None]:
+    """Making clients would take a third of the time of every test, and moto answers whichever asks."""
+    clients: dict[tuple[str, str | None, int], tuple[Any, Any]] = {}  # with what is asked for, so that its id stays
+    make: Any = boto3.client
+
+    def kept(service: str, region_name: str | None = None, config: Any = None, **others: Any) -> Any:
+        if others or f"AWS_ENDPOINT_URL_{service.upper()}" in os.environ:  # somebody else answers
+            return make(service, region_name=region_name, config=config, **others)
+        key = (service, region_name or os.environ.get("AWS_DEFAULT_REGION"), id(config))
+        if key not in clients:
+            clients[key] = make(service, region_name=region_name, config=config), config
+        return clients[key][0]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(boto3, "client", kept)
+        yield
+
+
+def own_client(service: str, region: str = SECONDARY) -> Any:
+    """A client that no other test is given, to be changed."""
+    client: Any = boto3.session.Session().client
+    return client(service, region_name=region)
 
 
 @pytest.fixture

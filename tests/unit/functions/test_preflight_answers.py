@@ -17,7 +17,7 @@ from mwaa_continuity import aws, preflight, preflight_network, preflight_spec
 from mwaa_continuity.errors import BadInput
 from mwaa_continuity.preflight_filters import passes
 from mwaa_continuity.preflight_policies import not_admitted
-from tests.unit.functions.conftest import NAME, SECONDARY, SECRET_OPTION, Account, environment
+from tests.unit.functions.conftest import NAME, SECONDARY, SECRET_OPTION, Account, environment, own_client
 from tests.unit.functions.preflight_region import BINDING_KEY, ReadyRegion
 from tests.unit.functions.test_preflight import SNAPSHOT, call, finding
 
@@ -57,9 +57,10 @@ def answering(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str, int], None
             }
 
         def client(asked: str, *arguments: Any) -> Any:
-            made = connect(asked, *arguments)
-            if asked == service:
-                made.meta.events.register("before-call", answer)
+            if asked != service:
+                return connect(asked, *arguments)
+            made = own_client(asked)
+            made.meta.events.register("before-call", answer)
             return made
 
         monkeypatch.setattr(aws, "client", client)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import boto3
 import pytest
 from botocore.stub import Stubber
 
 from mwaa_continuity import aws, replicate_existing
 from mwaa_continuity.errors import BadInput
-from tests.unit.functions.conftest import DAGS, SECONDARY, SNAPSHOTS
+from tests.unit.functions.conftest import DAGS, SNAPSHOTS, own_client
 
 ACCOUNT_ID = "123456789012"
 
@@ -18,7 +17,7 @@ ACCOUNT_ID = "123456789012"
 @pytest.fixture
 def s3control(variables: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Stubber:
     assert variables
-    client = boto3.client("s3control", SECONDARY)
+    client = own_client("s3control")
     monkeypatch.setattr(aws, "client", lambda _service: client)
     stubber = Stubber(client)
     stubber.activate()

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from mwaa_continuity import retention, retention_tags, snapshots
 from mwaa_continuity.errors import AwsRefused, BadInput, SnapshotUnreadable
-from tests.unit.functions.conftest import NAME, PRIMARY, SNAPSHOTS, Account
+from tests.unit.functions.conftest import NAME, PRIMARY, SNAPSHOTS, Account, own_client
 from tests.unit.functions.expiry import Expiry
 
 PEER = "snapshots-us-east-1"
@@ -288,15 +288,14 @@ def refusing(buckets: Buckets, monkeypatch: pytest.MonkeyPatch, operation: str, 
     connect = retention.aws.client
     error = ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, operation)  # type: ignore[arg-type,typeddict-item]
 
+    def refuse(**_: Any) -> None:
+        raise error
+
+    refused = own_client("s3", PRIMARY)
+    refused.meta.events.register(f"before-call.s3.{operation}", refuse)
+
     def client(service: str, region: str | None = None, config: Any = retention.aws.PATIENT) -> Any:
-        made = connect(service, region, config)
-        if region == PRIMARY:
-
-            def refuse(**_: Any) -> None:
-                raise error
-
-            made.meta.events.register(f"before-call.s3.{operation}", refuse)
-        return made
+        return refused if region == PRIMARY else connect(service, region, config)
 
     assert buckets
     monkeypatch.setattr(retention.aws, "client", client)
