@@ -32,6 +32,8 @@ ANSWERS: dict[str, tuple[Any, Any]] = {
     "dynamodb.replica_tags": ("error ResourceNotFoundException", [{"Key": "a", "Value": "b"}]),
     "ec2.endpoints_without_routes": ("error InvalidRoute.NotFound", [[], "deleted"]),
     "ec2.rule_description": ([None], ["from two"]),
+    "ecs.memory_of_the_task": ("error TypeError", 0),
+    "emr.region_of_the_signature": ("us-east-1", "us-west-2"),
     "iam.regional_s3_arns": ("error MalformedPolicyDocument", "accepted"),
     "iam.service_linked_role_of_mwaa": ("AWSServiceRoleForairflow", "AWSServiceRoleForAmazonMWAA"),
     "kms.multi_region_ciphertext": ("error AccessDeniedException", True),

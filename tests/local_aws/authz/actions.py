@@ -12,6 +12,7 @@ from moto.kms.models import kms_backends
 from tests.local_aws.authz.calls import Call
 from tests.local_aws.authz.evaluate import ContextValue, Request, as_list
 from tests.local_aws.authz.s3_actions import s3_requests
+from tests.local_aws.authz.workload_actions import WORKLOAD_REQUESTS
 from tests.local_aws.contract import ACCOUNT_ID
 
 #: Airflow roles that `InvokeRestApi` and `CreateWebLoginToken` may ask for, the strongest first.
@@ -223,6 +224,8 @@ def requests_of(call: Call) -> list[Request]:
         return s3_requests(call)
     if call.service == "dynamodb":
         return _dynamodb_requests(call)
+    if call.service in WORKLOAD_REQUESTS and (requests := WORKLOAD_REQUESTS[call.service](call)):
+        return requests
     if call.service not in _RESOURCES:
         raise UnknownResource(f"the stand-in cannot judge {call.service}:{call.operation} for a role")
     prefix = "s3" if call.service == "s3control" else call.iam_prefix

@@ -19,7 +19,12 @@ from botocore.model import OperationModel, ServiceModel
 
 _SCOPE = re.compile(r"Credential=([^/,\s]+)/\d{8}/([^/]+)/([^/]+)/aws4_request")
 #: Signing name -> botocore's name, where they differ.
-_BOTOCORE_NAMES = {"states": "stepfunctions", "monitoring": "cloudwatch", "airflow": "mwaa"}
+_BOTOCORE_NAMES = {
+    "states": "stepfunctions",
+    "monitoring": "cloudwatch",
+    "airflow": "mwaa",
+    "elasticmapreduce": "emr",
+}
 #: Signing name -> IAM prefix, where they differ.
 _IAM_PREFIXES = {"monitoring": "cloudwatch"}
 _S3_CONTROL_PATH = "/v20180820/"
