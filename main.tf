@@ -17,8 +17,17 @@ locals {
   short_name = local.hyphenated == var.name && length(var.name) <= 21 ? var.name : "${trimsuffix(substr(local.hyphenated, 0, 14), "-")}-${substr(sha256(var.name), 0, 6)}"
   prefix     = "${local.short_name}-${local.region}"
 
+  # Once, if there are any. By `[*]` the network, which `workloads` depends on, would depend on all of it; by `try` plans would know less than they can.
+  workloads = var.workloads == null ? [] : ["workloads"]
+
+  # What the caller asks for, and the options that workloads need: of the Region where they name what is there only.
+  environment = merge(var.environment, {
+    airflow_configuration_options          = merge(concat([for made in local.workloads : module.workloads[0].airflow_configuration_options], [var.environment.airflow_configuration_options])...)
+    regional_airflow_configuration_options = merge(concat([for made in local.workloads : module.workloads[0].regional_airflow_configuration_options], [var.environment.regional_airflow_configuration_options])...)
+  })
+
   # Where secrets are kept in options against all advice, a plan must not print them; the spec as a whole then goes unprinted.
-  options            = keys(merge(var.environment.airflow_configuration_options, var.environment.regional_airflow_configuration_options))
+  options            = keys(merge(local.environment.airflow_configuration_options, local.environment.regional_airflow_configuration_options))
   has_secret_options = anytrue([for option in local.options : can(regex("password|passwd|secret_key|token|fernet|api_key|private_key|credential|_conn$|broker_url|result_backend", option))])
   # By index, because a conditional is sensitive as soon as one of its branches is.
   spec_json    = [jsonencode(module.environment.spec), sensitive(jsonencode(module.environment.spec))][local.has_secret_options ? 1 : 0]
@@ -58,7 +67,7 @@ module "network" {
   cidr                 = coalesce(var.network.cidr, "10.0.0.0/16")
   availability_zones   = var.network.availability_zones
   egress               = coalesce(var.network.egress, "nat_single")
-  additional_endpoints = var.network.additional_endpoints
+  additional_endpoints = toset(concat(tolist(var.network.additional_endpoints), flatten([for made in local.workloads : tolist(module.workloads[0].endpoint_services) if var.network.egress == "endpoints"])))
   flow_logs            = var.network.flow_logs
 }
 
@@ -88,7 +97,7 @@ module "environment" {
   tags                = var.tags
   role                = var.role
   environment_owner   = var.environment_owner
-  environment         = var.environment
+  environment         = local.environment
   network             = local.network
   dag_bucket          = module.storage.dag_bucket
   key_arn             = module.storage.key_arn
@@ -237,5 +246,42 @@ resource "aws_lambda_invocation" "may_be_destroyed" {
     snapshots_go = !var.force_destroy && (coalesce(var.key.create, var.key.arn == null) || coalesce(var.snapshot_bucket.create, var.snapshot_bucket.name == null))
   })
 
-  depends_on = [terraform_data.regions, module.network, module.storage, module.environment, module.continuity, module.observability, module.event_trigger]
+  depends_on = [terraform_data.regions, module.network, module.storage, module.environment, module.continuity, module.observability, module.event_trigger, module.workloads]
+}
+
+# Not validations of the variable: the network's endpoints depend on that, and options of an environment may depend on its network.
+resource "terraform_data" "workloads" {
+  count = var.workloads == null ? 0 : 1
+
+  lifecycle {
+    precondition {
+      condition     = var.workloads.access.secrets_manager_backend == null || !contains(keys(merge(var.environment.airflow_configuration_options, var.environment.regional_airflow_configuration_options)), "secrets.backend")
+      error_message = "`workloads.access.secrets_manager_backend` sets the Airflow option \"secrets.backend\": leave it out of `environment`, or leave out the preset."
+    }
+
+    precondition {
+      condition     = !anytrue([for option in keys(merge(var.environment.airflow_configuration_options, var.environment.regional_airflow_configuration_options)) : startswith(option, "workloads.")])
+      error_message = "`environment` must not set options of the section \"workloads\": by them DAGs know the containers of `workloads`."
+    }
+  }
+}
+
+module "workloads" {
+  source = "./modules/workloads"
+  count  = var.workloads == null ? 0 : 1
+
+  name                = var.name
+  prefix              = local.prefix
+  tags                = var.tags
+  network             = local.network
+  key_arn             = module.storage.key_arn
+  containers          = var.workloads.containers
+  egress              = var.workloads.egress
+  container_insights  = var.workloads.container_insights
+  keep_images         = var.workloads.keep_images
+  access              = var.workloads.access
+  execution_role_name = module.environment.execution_role_name
+  roles               = var.function_roles
+  log_retention_days  = var.log_retention_days
+  force_destroy       = var.force_destroy
 }

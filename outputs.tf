@@ -56,11 +56,11 @@ output "execution_role_arn" {
 }
 
 output "execution_role_policies" {
-  description = "What the execution role must be allowed, as policy documents by name (`mwaa`, `continuity`): attached already, unless the role is the caller's own."
-  value = {
-    mwaa       = module.environment.execution_role_policy_json
-    continuity = module.continuity.dag_policy_json
-  }
+  description = "What the execution role must be allowed, as policy documents by name (`mwaa`, `continuity`, and each of `workloads`): attached already, unless the role is the caller's own."
+  value = merge(concat(
+    [{ mwaa = module.environment.execution_role_policy_json, continuity = module.continuity.dag_policy_json }],
+    [for made in local.workloads : module.workloads[0].policy_documents],
+  )...)
 }
 
 output "security_group_ids" {
@@ -129,14 +129,24 @@ output "metadata_lake" {
   }
 }
 
+output "containers" {
+  description = "What a DAG needs to run each container of `workloads`: it finds the same, as JSON, in the environment variable AIRFLOW__WORKLOADS__<CONTAINER>."
+  value       = merge(concat([{}], [for made in local.workloads : module.workloads[0].containers])...)
+}
+
+output "image_repositories" {
+  description = "URLs of the repositories of the containers of `workloads`, by container."
+  value       = merge(concat([{}], [for made in local.workloads : module.workloads[0].repositories])...)
+}
+
 output "dashboard_name" {
   description = "Name of the CloudWatch dashboard; null with `dashboard = false`."
   value       = module.observability.dashboard_name
 }
 
 output "log_group_names" {
-  description = "Names of all log groups: of the environment, the functions and the state machines."
-  value       = concat(values(module.environment.log_group_names), module.continuity.log_group_names)
+  description = "Names of all log groups: of the environment, the functions, the state machines and the containers."
+  value       = concat(values(module.environment.log_group_names), module.continuity.log_group_names, flatten([for made in local.workloads : module.workloads[0].log_group_names]))
 }
 
 output "code_sha256" {
