@@ -29,7 +29,7 @@ TERRAFORM_MODULES := $(sort $(patsubst %/versions.tf,%,$(wildcard modules/*/vers
 rehearse test test-all test-integration test-plan lint: export TF_CLI_CONFIG_FILE := $(CURDIR)/build/terraform.rc
 
 .DEFAULT_GOAL := help
-.PHONY: help rehearse test test-all test-unit test-integration test-plan lint format local package package-check plan apply clean bench
+.PHONY: help rehearse test test-all test-unit test-integration test-plan lint docs format local package package-check plan apply clean bench
 
 help: ## list these commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,6 +77,9 @@ lint: set-up-system set-up-terraform set-up-tools set-up-asl-validator package-c
 .PHONY: security
 security: set-up-tools set-up-security ## static analysis: checkov over the Terraform, zizmor over the pipelines (about a minute)
 	$(PYTHON) -m tests.tools.security_checks
+
+docs: set-up-tools ## write the tables of inputs and outputs into docs/reference.md and the modules' READMEs
+	@$(PYTHON) -m tests.tools.terraform_docs write
 
 format: set-up-tools ## rewrite HCL and Python into shape
 	terraform fmt -recursive
