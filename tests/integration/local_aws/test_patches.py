@@ -53,6 +53,7 @@ ANSWERS: dict[str, tuple[Any, Any]] = {
     "s3.replication_status": (None, "COMPLETED"),
     "scheduler.update_keeps_state": (None, "ENABLED"),
     "servicequotas.quotas_of_mwaa": ("error NoSuchResourceException", [10.0, 25.0]),
+    "sqs.queue_attributes": ([False, False], [True, True]),
     "stepfunctions.execution": (["RUNNING", None], ["SUCCEEDED", "1"]),
     "stepfunctions.validate_definition": ("error NotImplementedError", ["OK", "FAIL"]),
     "stepfunctions.list_versions": ("error NotImplementedError", []),

@@ -28,6 +28,7 @@ def _modules() -> list[ModuleType]:
         s3,
         scheduler,
         servicequotas,
+        sqs,
         stepfunctions,
         stepfunctions_clients,
     )
@@ -44,6 +45,7 @@ def _modules() -> list[ModuleType]:
         s3,
         scheduler,
         servicequotas,
+        sqs,
         stepfunctions,
         stepfunctions_clients,
     ]

@@ -62,7 +62,7 @@ def events_of_objects() -> Any:
         Bucket="bucket", NotificationConfiguration={"EventBridgeConfiguration": {}}
     )
     url = queues.create_queue(QueueName="told")["QueueUrl"]
-    events.put_rule(Name="objects", EventPattern=json.dumps({"source": ["aws.s3"]}))
+    events.put_rule(Name="objects", EventPattern=json.dumps({"detail-type": ["Object Created"]}))
     events.put_targets(Rule="objects", Targets=[{"Id": "queue", "Arn": "arn:aws:sqs:us-east-1:123456789012:told"}])
     for body in (b"x", b"y"):
         s3.put_object(Bucket="bucket", Key="k", Body=body)

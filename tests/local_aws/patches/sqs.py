@@ -1,0 +1,29 @@
+"""Patches of moto's SQS (invoking functions is `event_sources`'s)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from moto.sqs import models
+
+
+def queue_attributes() -> None:
+    """moto forgets a queue's policy when anything else of it is set, and RedriveAllowPolicy at once. AWS keeps them."""
+    queue = models.Queue
+    set_attributes, found_attributes = queue._set_attributes, queue.attributes.fget
+
+    def keeping(self: Any, attributes: dict[str, Any], now: float | None = None) -> None:
+        policy = self.policy if hasattr(self, "_policy_json") else None
+        set_attributes(self, {"Policy": policy, **attributes}, now)
+
+    def full(self: Any) -> dict[str, Any]:
+        found: dict[str, Any] = found_attributes(self)
+        if allowed := getattr(self, "redrive_allow_policy", None):
+            found["RedriveAllowPolicy"] = allowed
+        return found
+
+    queue._set_attributes = keeping
+    queue.attributes = property(full)
+
+
+PATCHES = [queue_attributes]
