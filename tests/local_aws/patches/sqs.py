@@ -16,14 +16,13 @@ def queue_attributes() -> None:
         policy = self.policy if hasattr(self, "_policy_json") else None
         set_attributes(self, {"Policy": policy, **attributes}, now)
 
-    def full(self: Any) -> dict[str, Any]:
-        found: dict[str, Any] = found_attributes(self)
-        if allowed := getattr(self, "redrive_allow_policy", None):
-            found["RedriveAllowPolicy"] = allowed
-        return found
+    def set_ones(self: Any) -> dict[str, Any]:
+        return {name: value for name, value in found_attributes(self).items() if value is not None}
 
     queue._set_attributes = keeping
-    queue.attributes = property(full)
+    queue.attributes = property(set_ones)
+    queue.redrive_allow_policy = None
+    queue.BASE_ATTRIBUTES = [*queue.BASE_ATTRIBUTES, "RedriveAllowPolicy"]
 
 
 PATCHES = [queue_attributes]
