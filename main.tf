@@ -38,7 +38,7 @@ locals {
   rate_minutes    = local.rate == null ? null : tonumber(local.rate[0]) * { minute = 1, hour = 60, day = 1440 }[local.rate[1]]
   max_age_minutes = coalesce(var.snapshot.max_age_minutes, local.rate_minutes == null ? 1560 : min(3 * local.rate_minutes, 10080))
   own_network     = coalesce(var.network.create, var.network.vpc_id == null)
-  makes_lake      = var.metadata_lake != null && try(var.metadata_lake.lake, null) == null
+  makes_lake      = var.metadata_lake == null ? false : var.metadata_lake.lake == null # `try` would make it unknown where a part of the lake is
   network = {
     vpc_id     = local.own_network ? module.network[0].vpc_id : var.network.vpc_id
     subnet_ids = local.own_network ? module.network[0].private_subnet_ids : var.network.subnet_ids

@@ -59,6 +59,88 @@ run "exports_are_tables_that_nobody_crawls" {
   }
 }
 
+run "queries_are_limited_and_encrypted_whatever_the_client_wants" {
+  assert {
+    condition     = aws_athena_workgroup.this.configuration[0].enforce_workgroup_configuration && aws_athena_workgroup.this.configuration[0].bytes_scanned_cutoff_per_query == 107374182400
+    error_message = "The workgroup's settings hold for every query."
+  }
+
+  assert {
+    condition     = aws_athena_workgroup.this.configuration[0].result_configuration[0].encryption_configuration[0].encryption_option == "SSE_KMS" && aws_athena_workgroup.this.configuration[0].result_configuration[0].output_location == "s3://run-history-us-west-2-111122223333-lake/metadata/results/"
+    error_message = "Results are encrypted under the lake's key."
+  }
+
+  assert {
+    condition     = keys(aws_athena_named_query.this) == ["cost_of_retries", "database_growth", "failures_by_hour", "monthly_runs", "runs_by_region", "slowest_tasks"] && alltrue([for query in aws_athena_named_query.this : query.database == "run_history_metadata" && length(query.description) > 20])
+    error_message = "Saved queries say what they answer."
+  }
+
+  assert {
+    condition     = one(aws_s3_bucket_server_side_encryption_configuration.this[0].rule).apply_server_side_encryption_by_default[0].kms_master_key_id == var.key_arn && aws_s3_bucket_public_access_block.this[0].restrict_public_buckets
+    error_message = "The bucket is encrypted and closed."
+  }
+
+  assert {
+    condition     = [for rule in aws_s3_bucket_lifecycle_configuration.this[0].rule : rule.id] == ["abort-incomplete-uploads", "deleted-files", "results"]
+    error_message = "Exports are kept for ever unless said otherwise."
+  }
+}
+
+run "the_machine_merges_every_table" {
+  assert {
+    condition     = [for table in jsondecode(aws_sfn_state_machine.merge.definition).States.Statements.Result : table.table] == keys(local.tables) && jsondecode(aws_sfn_state_machine.merge.definition).States.Merge.ItemProcessor.States.MergeTable.Parameters.QueryExecutionContext.Database == "run_history_metadata"
+    error_message = "Each table has its statements."
+  }
+
+  assert {
+    condition     = alltrue([for table in local.statements : strcontains(table.create, "LOCATION 's3://run-history-us-west-2-111122223333-lake/metadata/tables/${table.table}/'") && strcontains(table.create, "'table_type' = 'ICEBERG'")])
+    error_message = "Tables lie below the lake's prefix."
+  }
+
+  assert {
+    condition     = { for name, schedule in aws_scheduler_schedule.this : name => [schedule.schedule_expression, schedule.target[0].input] } == { merge = ["rate(6 hours)", "{\"tidy\":false}"], tidy = ["cron(30 2 ? * SUN *)", "{\"tidy\":true}"] }
+    error_message = "It merges by schedule, and puts files in order once a week."
+  }
+
+  assert {
+    condition     = alltrue(flatten([for statement in concat(jsondecode(aws_iam_role_policy.machine.policy).Statement, jsondecode(output.reader_policy).Statement) : [for action in statement.Action : !strcontains(action, "*")]]))
+    error_message = "No statement may have a wildcard in an action."
+  }
+
+  assert {
+    condition     = [for statement in concat(jsondecode(aws_iam_role_policy.machine.policy).Statement, jsondecode(output.reader_policy).Statement) : statement.Sid if contains(flatten([statement.Resource]), "*")] == ["ForwardedLogDelivery"]
+    error_message = "The resource \"*\" is for what has no finer resource only."
+  }
+
+  assert {
+    condition     = alltrue([for statement in jsondecode(output.reader_policy).Statement : !contains(statement.Action, "s3:PutObject") || statement.Resource == "arn:aws:s3:::run-history-us-west-2-111122223333-lake/metadata/results/*"])
+    error_message = "Who queries writes results and nothing else."
+  }
+}
+
+run "a_bucket_of_the_callers_own_is_left_as_it_is" {
+  variables {
+    bucket     = "my-lake"
+    key_prefix = "airflow/history/"
+  }
+
+  assert {
+    condition     = length(aws_s3_bucket.this) + length(aws_s3_bucket_policy.this) + length(aws_s3_bucket_lifecycle_configuration.this) == 0 && output.lake == { bucket = "my-lake", region = "us-west-2", prefix = "airflow/history/", key_arn = var.key_arn }
+    error_message = "Nothing of the caller's bucket is changed."
+  }
+}
+
+run "exports_can_expire" {
+  variables {
+    export_days = 400
+  }
+
+  assert {
+    condition     = [for rule in aws_s3_bucket_lifecycle_configuration.this[0].rule : [rule.filter[0].prefix, rule.expiration[0].days] if rule.id == "exports"] == [["metadata/exports/", 400]]
+    error_message = "Exports, and nothing else, expire when the caller says so."
+  }
+}
+
 run "no_environment_is_refused" {
   command = plan
 

@@ -17,7 +17,7 @@ mock_data "aws_availability_zones" {
 }
 
 mock_data "aws_iam_policy_document" {
-  defaults = { json = "{}" }
+  defaults = { json = "{\"Version\":\"2012-10-17\",\"Statement\":[]}" }
 }
 
 mock_data "aws_ssm_parameters_by_path" {
