@@ -17,7 +17,8 @@ from mwaa_continuity.requirements_check import REFUSED, UNKNOWN, WARNING, Remark
 
 GOOD, BAD, WRONG_USAGE = 0, 1, 2
 
-_WIDTH: Final = 40
+#: What is said of a line begins no farther right, however long its name is.
+_WIDEST: Final = 60
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,12 +41,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def told(remarks: Sequence[Remark], name: str, held: Image) -> list[str]:
     """What is printed: one line a remark, what to do below it, the verdict last."""
+    width = min(_WIDEST, max((len(remark.about) for remark in remarks), default=0))
     lines = [f"{name} on MWAA's Airflow {held.airflow} (Python {held.python})", ""]
     for remark in remarks:
         where = f"line {remark.line}" if remark.line else "file"
-        lines.append(f"  {where:9} {remark.level:8} {remark.about:{_WIDTH}} {remark.found}".rstrip())
+        lines.append(f"  {where:9} {remark.level:8} {remark.about:{width}} {remark.found}".rstrip())
         if remark.do:
-            lines.append(f"{'':22}{'do:':{_WIDTH - 1}} {remark.do}")
+            lines.append(f"{'':21}{'do:':{width}} {remark.do}")
     return [*lines, "", verdict(remarks)]
 
 
