@@ -97,9 +97,11 @@ class Events(Hibernate):
         self._put_objects("asleep", WHILE_ASLEEP)
 
     def _after(self) -> None:
+        """Until every event is delivered, and what was told of twice has been looked at again."""
         rehearsal = self.rehearsal
         with rehearsal.progress.step("events that came while it slept"):
             rehearsal.wait(partial(self._behind, rehearsal.database_url(AFTER)), 300, "every event delivered")
+            rehearsal.wait(self._waiting, 300, "an empty queue")
 
     def _put_objects(self, when: str, how_many: dict[str, int]) -> None:
         s3 = self.rehearsal.local.client("s3", REGION)
@@ -177,13 +179,17 @@ class Events(Hibernate):
         detail = ", ".join(f"{count} {reason}" for reason, count in sorted(Counter(found.values()).items()))
         return Check("each bad event is in the dead-letter queue with its reason", found == BAD, detail or "none is")
 
-    def _nothing_waits(self) -> Check:
+    def _waiting(self) -> str:
+        """How many messages are in the queue, visible or not; empty where there is none."""
         queue = self.rehearsal.outputs[AFTER.root]["event_queue"]["events"]
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         client = self.rehearsal.local.client("sqs", REGION)
         left = client.get_queue_attributes(QueueUrl=queue["url"], AttributeNames=names)["Attributes"]
-        waiting = {name: count for name, count in left.items() if int(count)}
-        return Check("no event is left in the queue", not waiting, str(waiting or "it is empty"))
+        return ", ".join(f"{name} {count}" for name, count in left.items() if int(count))
+
+    def _nothing_waits(self) -> Check:
+        waiting = self._waiting()
+        return Check("no event is left in the queue", not waiting, waiting or "it is empty")
 
 
 def notification(key: str, version: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ def queue_attributes() -> Any:
         value = {"Statement": [{"Sid": name}]} if name == "Policy" else {"redrivePermission": "denyAll"}
         queues.set_queue_attributes(QueueUrl=url, Attributes={name: json.dumps(value)})
     found = queues.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    queues.set_queue_attributes(QueueUrl=url, Attributes={"RedriveAllowPolicy": ""})
     if "RedriveAllowPolicy" in found:
-        queues.get_queue_attributes(QueueUrl=url, AttributeNames=["RedriveAllowPolicy"])
+        assert "Attributes" not in queues.get_queue_attributes(QueueUrl=url, AttributeNames=["RedriveAllowPolicy"])
     return [name in found for name in ("Policy", "RedriveAllowPolicy")]
