@@ -302,12 +302,12 @@ def clients_are_made_once() -> Iterator[None]:
     clients: dict[tuple[str, str | None, int], tuple[Any, Any]] = {}  # with what is asked for, so that its id stays
     make: Any = boto3.client
 
-    def kept(service: str, region_name: str | None = None, config: Any = None, **others: Any) -> Any:
-        if others or f"AWS_ENDPOINT_URL_{service.upper()}" in os.environ:  # somebody else answers
-            return make(service, region_name=region_name, config=config, **others)
-        key = (service, region_name or os.environ.get("AWS_DEFAULT_REGION"), id(config))
+    def kept(service_name: str, region_name: str | None = None, config: Any = None, **others: Any) -> Any:
+        if others or f"AWS_ENDPOINT_URL_{service_name.upper()}" in os.environ:  # somebody else answers
+            return make(service_name, region_name=region_name, config=config, **others)
+        key = (service_name, region_name or os.environ.get("AWS_DEFAULT_REGION"), id(config))
         if key not in clients:
-            clients[key] = make(service, region_name=region_name, config=config), config
+            clients[key] = make(service_name, region_name=region_name, config=config), config
         return clients[key][0]
 
     with pytest.MonkeyPatch.context() as patch:
