@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from moto.core.config import default_user_config
+from moto.dynamodb.models import DynamoDBBackend
 from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
 
 from mwaa_continuity import spec
@@ -30,14 +33,13 @@ from tests.unit.functions.conftest import (
     SECONDARY,
     Account,
     account,
-    clients_are_made_once,
     dead,
     environment,
     service_models_are_read_once,
     variables,
 )
 
-__all__ = ["account", "clients_are_made_once", "dead", "service_models_are_read_once", "variables"]
+__all__ = ["account", "dead", "service_models_are_read_once", "variables"]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -47,6 +49,24 @@ def definitions_are_parsed_once() -> Iterator[None]:
         for owner, name in PARSING:
             patch.setattr(owner, name, getattr(owner, name))
         stepfunctions.parse_once()
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def items_are_written_one_at_a_time() -> Iterator[None]:
+    """moto looks at a condition and writes afterwards: of two threads both may. DynamoDB does it in one."""
+    turn = threading.RLock()
+
+    def in_turn(write: Any) -> Any:
+        def written(*arguments: Any, **named: Any) -> Any:
+            with turn:
+                return write(*arguments, **named)
+
+        return written
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("put_item", "update_item", "delete_item"):
+            patch.setattr(DynamoDBBackend, name, in_turn(getattr(DynamoDBBackend, name)))
         yield
 
 
